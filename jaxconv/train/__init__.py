@@ -1,0 +1,29 @@
+"""Training: experiments, the step, the loop, checkpoints. It knows pytrees, not models."""
+
+from jaxconv.train.experiment import Experiment, Result
+from jaxconv.train.loop import Trainer, fit
+from jaxconv.train.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
+from jaxconv.train.preprocess import Preprocess
+from jaxconv.train.run import Run, RunError
+from jaxconv.train.state import TrainState, initial_state
+from jaxconv.train.step import make_eval_step, make_train_step
+from jaxconv.train.stop import Stopped
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Experiment",
+    "Preprocess",
+    "Result",
+    "Run",
+    "RunError",
+    "Stopped",
+    "TrainState",
+    "Trainer",
+    "fit",
+    "initial_state",
+    "make_eval_step",
+    "make_optimizer",
+    "make_schedule",
+    "make_train_step",
+]

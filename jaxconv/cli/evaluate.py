@@ -1,0 +1,56 @@
+"""`jaxconv eval`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from jaxconv.cli.knobs import LOSSES
+from jaxconv.cli.restored import Restored
+from jaxconv.data import load_dataset
+from jaxconv.train.evaluate import evaluate as measure
+from jaxconv.train.parallel import compile_evaluation, data_mesh, replicate
+from jaxconv.train.step import make_eval_step
+
+
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    *,
+    data_dir: Path | None = None,
+    batch_size: int = 256,
+    devices: int | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Measure a trained network on its test images, each counted once.
+
+    Args:
+        run: directory that `jaxconv train` wrote.
+        data_dir: where archives or prepared sets lie, as for `jaxconv train`.
+        batch_size: images at a time; the result does not depend on it.
+        devices: how many share a batch. Default: all.
+        as_json: print a JSON object instead of a table.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be positive; got {batch_size}.")
+    model = Restored.open(run)
+    mesh = data_mesh(devices)
+    data = model.run.record["data"]
+    _, test = load_dataset(data["name"], data_dir=data_dir, image_size=model.run.settings["image_size"])
+    step = make_eval_step(model.apply, loss=LOSSES[model.run.settings["loss"]], preprocess=model.preprocess)
+    params, batch_stats = replicate((model.params, model.batch_stats), mesh)
+    size = -(-min(batch_size, len(test)) // mesh.size) * mesh.size
+    compiled = compile_evaluation(step, mesh, batch_arguments=3)
+    metrics = measure(compiled, params, batch_stats, test, batch_size=size, mesh=mesh)
+    if as_json:
+        print(json.dumps({"run": str(run), "step": model.step, "data": data["name"], **metrics}))
+        return 0
+    table = Table(show_header=False)
+    table.add_row("test accuracy", f"{metrics['accuracy']:.2%}  ({metrics['correct']} of {metrics['images']} images)")
+    table.add_row("test loss", f"{metrics['loss']:.4f}")
+    table.add_row("model, data", f"{model.run.record['model']['name']}, {data['name']}")
+    table.add_row("checkpoint", f"step {model.step} of {run}")
+    Console(soft_wrap=True).print(table)
+    return 0

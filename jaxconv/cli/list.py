@@ -1,0 +1,28 @@
+"""`jaxconv list`."""
+
+import difflib
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from jaxconv.models import list_models, model_info
+
+
+def list_(pattern: tyro.conf.Positional[str] = "*") -> int:
+    """List the networks whose names match a pattern.
+
+    Args:
+        pattern: with * and ?, as in a shell (quote it).
+    """
+    names = list_models(pattern)
+    if not names:
+        close = difflib.get_close_matches(pattern.strip("*"), list_models(), cutoff=0.4) or list_models()
+        raise ValueError(f"no network matches {pattern!r}; close names are {', '.join(close)}.")
+    table = Table("name", "input", "classes", "source")
+    for name in names:
+        info = model_info(name)
+        (height, width), fixed = info.input_size, "" if info.fixed_input_size else " or other"
+        table.add_row(name, f"{height}x{width}x{info.in_chans}{fixed}", str(info.num_classes), info.source)
+    Console(soft_wrap=True).print(table)
+    return 0

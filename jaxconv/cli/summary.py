@@ -1,0 +1,44 @@
+"""`jaxconv summary`."""
+
+import dataclasses
+import json
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from jaxconv.explain.summary import summary as summarize
+from jaxconv.explain.summary import summary_table
+from jaxconv.models import create_model, model_info
+
+
+def summary(
+    model: tyro.conf.Positional[str],
+    *,
+    size: tuple[int, int] | None = None,
+    in_chans: int | None = None,
+    num_classes: int | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Show a network layer by layer: output, parameters, multiply-adds, receptive field, stride.
+
+    Args:
+        model: name; `jaxconv list` prints them.
+        size: height and width of the image in pixels. Default: what the network was published for.
+        in_chans: channels of the image. Default: likewise.
+        num_classes: classes. Default: likewise.
+        as_json: print a JSON object instead of a table.
+    """
+    for name, values in (("size", size), ("in_chans", (in_chans,)), ("num_classes", (num_classes,))):
+        if any(v is not None and v < 1 for v in values or ()):
+            raise ValueError(f"{name} must be positive; got {values}.")
+    info = model_info(model)
+    if info.fixed_input_size and size not in (None, info.input_size):
+        raise ValueError(f"size must be {info.input_size} for {model}, which flattens its last map; got {size}.")
+    network = create_model(model, in_chans=in_chans, num_classes=num_classes)
+    result = summarize(network, size=size or info.input_size, in_chans=in_chans or info.in_chans)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(result)))
+        return 0
+    Console(soft_wrap=True).print(summary_table(result))
+    return 0

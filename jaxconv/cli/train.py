@@ -1,0 +1,48 @@
+"""`jaxconv train`."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from jaxconv.cli.knobs import Knobs, build_experiment
+from jaxconv.train import Experiment, Result, fit
+
+
+def train(knobs: Annotated[Knobs, tyro.conf.arg(name="")], *, quiet: bool = False) -> int:
+    """Train a network and measure it on every test image.
+
+    With no flag: LeNet-5 on the 1,797 handwritten digits inside the package.
+
+    Args:
+        knobs: what to train.
+        quiet: show nothing but the table of results.
+    """
+    experiment = build_experiment(knobs, progress=not quiet)
+    out = knobs.out or Path("runs") / f"{knobs.model}-{Path(knobs.data).name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if not quiet:
+        print(
+            f"{knobs.model} on {knobs.data}: {len(experiment.train_data):,} training images, "
+            f"{len(experiment.eval_data):,} test images, {experiment.total_steps:,} steps; run directory {out}"
+        )
+    report(experiment, fit(experiment, out, progress=not quiet))
+    return 0
+
+
+def report(experiment: Experiment, result: Result) -> None:
+    """Print the table of results and where the run lies."""
+    metrics = result.metrics
+    table = Table(title=None, show_header=False)
+    table.add_row("test accuracy", f"{metrics['accuracy']:.2%}  ({metrics['correct']} of {metrics['images']} images)")
+    table.add_row("test loss", f"{metrics['loss']:.4f}")
+    table.add_row("epochs, steps", f"{experiment.epochs}, {result.steps:,}")
+    if result.images_per_second:
+        table.add_row("training speed", f"{result.images_per_second:,.0f} images/s")
+        table.add_row("time", f"{result.seconds:.1f} s, of which {result.compile_seconds:.1f} s until the first step")
+    else:
+        table.add_row("time", "this run had been finished before: nothing was left to do")
+    table.add_row("run directory", str(result.directory))
+    Console(soft_wrap=True).print(table)

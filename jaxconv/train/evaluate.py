@@ -1,0 +1,54 @@
+"""Evaluation that counts each image once, on any number of devices and for any batch size."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxconv.data import Dataset
+from jaxconv.train.parallel import shard_batch
+
+
+def padded_batches(dataset: Dataset, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Images, labels and a mask in the order of the data set; the last batch is filled up, the mask says with what.
+
+    Args:
+        dataset: of any length.
+        batch_size: images a batch; every batch has this many.
+    """
+    for start in range(0, len(dataset), batch_size):
+        rows = np.arange(start, start + batch_size)
+        mask = rows < len(dataset)
+        images, labels = dataset.gather(np.where(mask, rows, 0))
+        yield images, labels, mask
+
+
+def evaluate(
+    step: Callable[..., dict[str, Any]],
+    params: Any,
+    batch_stats: Any,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    mesh: Mesh,
+) -> dict[str, float | int]:
+    """Loss and accuracy over every image of `dataset`, each counted once.
+
+    Args:
+        step: compiled, as `make_eval_step` makes it.
+        params: of the network.
+        batch_stats: of the network.
+        dataset: what to evaluate on.
+        batch_size: a multiple of the number of devices.
+        mesh: over which `step` was compiled.
+
+    Returns:
+        `loss` (mean), `accuracy` (share of correct images), `correct` and `images` (counts).
+    """
+    sums = [step(params, batch_stats, *shard_batch(batch, mesh)) for batch in padded_batches(dataset, batch_size)]
+    images = sum(int(s["images"]) for s in sums)
+    correct = sum(int(s["correct"]) for s in sums)
+    assert images == len(dataset), f"counted {images} of {len(dataset)} images"
+    loss = float(sum(np.float64(s["loss"]) for s in sums) / images)
+    return {"loss": loss, "accuracy": correct / images, "correct": correct, "images": images}

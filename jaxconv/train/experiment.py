@@ -1,0 +1,105 @@
+"""A complete description of one training run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+
+from jaxconv import functional as F
+from jaxconv.data import Dataset
+from jaxconv.train.preprocess import Preprocess
+from jaxconv.train.step import Loss
+
+Functional = tuple[Callable[..., Any], Any, Any]
+"""`(apply, params, batch_stats)`, as `jaxconv.functionalize` gives them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What is trained on what, and how. `fit` runs it.
+
+    Attributes:
+        model: makes `(apply, params, batch_stats)`.
+        train_data: examples to learn from.
+        eval_data: examples to measure on, each counted once.
+        preprocess: bytes to what the network takes; its dtype is the one in which the network computes.
+        schedule: `(total steps) -> optax schedule`.
+        optimizer: `(schedule) -> optax transformation`.
+        loss: `(logits, labels, where=None) -> mean loss`.
+        augment: `(key, x) -> x` on preprocessed training images, or None.
+        epochs: passes over `train_data`.
+        batch_size: images a step, over all devices.
+        seed: of the weights, the order of examples and every random number.
+        devices: how many to use; None takes all.
+        ema_decay: decay a step of a moving average of the parameters, which is then evaluated; None keeps none.
+        settings: the JSON values that define the run; a run directory is continued only by equal ones.
+        record: JSON values that let the model be built again (`jaxconv eval`, `jaxconv predict`).
+
+    Raises:
+        ValueError: if a number lies outside its range; the message names the field.
+    """
+
+    model: Callable[[], Functional]
+    train_data: Dataset
+    eval_data: Dataset
+    preprocess: Preprocess
+    schedule: Callable[[int], optax.Schedule]
+    optimizer: Callable[[optax.Schedule], optax.GradientTransformation]
+    loss: Loss = F.cross_entropy
+    augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    epochs: int
+    batch_size: int
+    seed: int = 0
+    devices: int | None = None
+    ema_decay: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie between 0 and 1; got {self.ema_decay}.")
+        if self.batch_size > len(self.train_data):
+            raise ValueError(
+                f"batch_size must not exceed the number of training images; got {self.batch_size} "
+                f"for {len(self.train_data)}."
+            )
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run: the last one completes the last epoch."""
+        return self.epoch_end(self.epochs)
+
+    def epoch_end(self, epoch: int) -> int:
+        """The number of steps after which `epoch` epochs (from 1) have been seen whole."""
+        return -(-epoch * len(self.train_data) // self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a finished run gives back.
+
+    Attributes:
+        metrics: of the last evaluation: `loss`, `accuracy`, `correct`, `images`.
+        params: of the network (the moving average where one is kept); None where the run had been finished before.
+        batch_stats: of the network; None likewise.
+        steps: taken in all.
+        seconds: wall time of this process in the run, everything included.
+        compile_seconds: until the first step had run.
+        images_per_second: training speed without compilation and evaluation; 0.0 where nothing was left to train.
+        directory: of the run.
+    """
+
+    metrics: Mapping[str, float | int]
+    params: Any
+    batch_stats: Any
+    steps: int
+    seconds: float
+    compile_seconds: float
+    images_per_second: float
+    directory: Path

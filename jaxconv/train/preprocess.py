@@ -1,0 +1,43 @@
+"""From the bytes of an image to what a network takes. Runs on the device, inside the step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Scale to [0, 1], resize if needed, normalise each channel, cast.
+
+    Attributes:
+        mean: of each channel, in units of [0, 1].
+        std: of each channel, in units of [0, 1].
+        size: (height, width) in pixels that the network takes; None leaves images as they are.
+        dtype: of the result; the network computes in it.
+    """
+
+    mean: Sequence[float]
+    std: Sequence[float]
+    size: tuple[int, int] | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean and std need one number a channel; got {self.mean} and {self.std}.")
+
+    def __call__(self, images: UInt8[Array, "n h w c"]) -> Float[Array, "n H W c"]:
+        """Images as bytes to what the network takes.
+
+        Raises:
+            ValueError: if the images have another number of channels than `mean`.
+        """
+        if images.shape[-1] != len(self.mean):
+            raise ValueError(f"images need one channel a number of mean {tuple(self.mean)}; got shape {images.shape}.")
+        x = images.astype(jnp.float32) / 255
+        if self.size is not None and images.shape[1:3] != self.size:
+            x = jax.image.resize(x, (images.shape[0], *self.size, images.shape[3]), "linear")
+        mean, std = jnp.array([[[self.mean]]]), jnp.array([[[self.std]]])
+        return ((x - mean) / std).astype(self.dtype)

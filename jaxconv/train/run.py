@@ -1,0 +1,153 @@
+"""The run directory: what was asked for, what ran where, what came out.
+
+command.txt        the command, a line for each (re)start
+run.json           `settings` (what defines the run) and `record` (how to build the model again)
+environment.json   versions, device, commit
+metrics.jsonl      losses and accuracies: equal bits for equal settings
+timing.jsonl       images per second at the same steps
+events.out.*       the same for TensorBoard
+checkpoints/       see `checkpoint.py`
+result.json        the final numbers; its presence says that the run is finished
+"""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunError(ValueError):
+    """A directory that is no run, or the run of another configuration."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A directory with the description of one run.
+
+    Attributes:
+        directory: where everything of the run lies.
+        settings: the JSON values that define it.
+        record: JSON values from which the model is built again.
+    """
+
+    directory: Path
+    settings: Mapping[str, Any]
+    record: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str]) -> "Run":
+        """The run in a directory.
+
+        Raises:
+            RunError: if there is none; the message says what was expected.
+        """
+        path = Path(directory) / "run.json"
+        if not path.is_file():
+            what = "there is no such directory" if not Path(directory).exists() else f"it has no {path.name}"
+            raise RunError(
+                f"{directory} is no run directory: {what}. Expected what `jaxconv train --out DIRECTORY` writes: "
+                f"run.json, metrics.jsonl and checkpoints/."
+            )
+        try:
+            content = json.loads(path.read_text())
+            return cls(Path(directory), content["settings"], content["record"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged: {error!r}. Expected an object with settings and record.") from error
+
+    @classmethod
+    def start(cls, directory: str | os.PathLike[str], settings: Mapping[str, Any], record: Mapping[str, Any]) -> "Run":
+        """A new run in an empty or absent directory, or the one that is there if its settings are equal.
+
+        Raises:
+            RunError: if the directory holds something else, or a run with other settings; the message names them.
+        """
+        path = Path(directory)
+        if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists()):
+            raise RunError(f"{directory} is neither empty nor a run directory; it is left as it is.")
+        settings = json.loads(json.dumps(dict(settings)))
+        if (path / "run.json").exists():
+            run = cls.open(path)
+            _require_equal(run, settings)
+            return run
+        path.mkdir(parents=True, exist_ok=True)
+        _write_json(path / "run.json", {"settings": settings, "record": dict(record)})
+        return cls.open(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints lie."""
+        return self.directory / "checkpoints"
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The final numbers, or None while the run is unfinished."""
+        path = self.directory / "result.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def finish(self, numbers: Mapping[str, Any]) -> None:
+        """Store the final numbers, which marks the run as finished."""
+        _write_json(self.directory / "result.json", numbers)
+
+    def note_start(self) -> None:
+        """Record this process: its command, versions, device and commit."""
+        with (self.directory / "command.txt").open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}  {shlex.join(sys.argv)}\n")
+        _write_json(self.directory / "environment.json", environment())
+
+
+def environment() -> dict[str, Any]:
+    """Versions, device and commit of this process."""
+    devices = jax.devices()
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
+        "commit": _commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the working directory, with `-dirty` where files differ from it; None outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _require_equal(run: Run, settings: Mapping[str, Any]) -> None:
+    absent = "(not set)"
+    names = [n for n in {**run.settings, **settings} if run.settings.get(n, absent) != settings.get(n, absent)]
+    if names:
+        rows = "; ".join(f"{n}: {run.settings.get(n, absent)} there, {settings.get(n, absent)} now" for n in names)
+        raise RunError(
+            f"{run.directory} holds a run with another configuration ({rows}). "
+            "Give the same values to continue it, or another directory."
+        )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)

@@ -1,0 +1,124 @@
+"""One training step and one evaluation step: pure functions written for one device."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Int, UInt8
+
+from jaxconv.train.state import TrainState
+
+Loss = Callable[..., Array]
+"""`loss(logits (n, k), labels (n,), where=mask (n,) or None)`, the mean over the images."""
+
+AUXILIARY_WEIGHT = 0.3
+"""Weight of the loss of each auxiliary head (Szegedy et al. 2014, arXiv:1409.4842, section 5)."""
+
+
+def make_train_step(
+    apply: Callable[..., Any],
+    optimizer: optax.GradientTransformation,
+    *,
+    loss: Loss,
+    preprocess: Callable[[Array], Array],
+    augment: Callable[[Array, Array], Array] | None = None,
+    seed: int = 0,
+    ema_decay: float | None = None,
+) -> Callable[[TrainState, Array, Array], TrainState]:
+    """A function `(state, images, labels) -> state`.
+
+    Args:
+        apply: `(params, batch_stats, x, *, train, key) -> (logits or (logits, *auxiliary logits), batch_stats)`.
+        optimizer: any optax transformation.
+        loss: the mean loss of a batch.
+        preprocess: bytes (n, h, w, c) to what the network takes.
+        augment: `(key, x) -> x`, or None.
+        seed: with the step it gives every random number of the step.
+        ema_decay: decay a step of the moving average of the parameters; None keeps none.
+    """
+
+    def step(state: TrainState, images: UInt8[Array, "n h w c"], labels: Int[Array, " n"]) -> TrainState:
+        augment_key, model_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        x = preprocess(images)
+        x = x if augment is None else augment(augment_key, x)
+
+        def objective(params):
+            outputs, batch_stats = apply(params, state.batch_stats, x, train=True, key=model_key)
+            logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+            extra = sum((AUXILIARY_WEIGHT * loss(a, labels) for a in auxiliary), jnp.float32(0))
+            main = loss(logits, labels)
+            return main + extra, (main, logits, batch_stats)
+
+        gradients, (value, logits, batch_stats) = jax.grad(objective, has_aux=True)(state.params)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return replace(
+            state,
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            ema=None if ema_decay is None else _moved(state.ema, params, ema_decay),
+            totals=_added(state.totals, value, logits, labels),
+        )
+
+    return step
+
+
+def make_eval_step(
+    apply: Callable[..., Any], *, loss: Loss, preprocess: Callable[[Array], Array]
+) -> Callable[..., dict[str, Array]]:
+    """A function `(params, batch_stats, images, labels, mask) -> sums` over the images where `mask` holds."""
+
+    def step(
+        params: Any,
+        batch_stats: Any,
+        images: UInt8[Array, "n h w c"],
+        labels: Int[Array, " n"],
+        mask: Bool[Array, " n"],
+    ) -> dict[str, Array]:
+        logits, _ = apply(params, batch_stats, preprocess(images), train=False)
+        count = mask.sum()
+        mean = jnp.where(count > 0, loss(logits, labels, where=mask), 0)
+        return {
+            "loss": mean * count,
+            "correct": ((logits.argmax(-1) == labels) & mask).sum(),
+            "images": count,
+        }
+
+    return step
+
+
+def make_scan(step: Callable[[TrainState, Array, Array], TrainState], *, unroll: bool) -> Callable[..., TrainState]:
+    """A function `(state, images, labels, indices (steps, n)) -> state` over a data set that lives on the device.
+
+    A stretch of one step is that step; a longer one is a `lax.scan`, or where `unroll`, its steps one after another.
+    """
+
+    def stretch(state: TrainState, images: Array, labels: Array, indices: Int[Array, "steps n"]) -> TrainState:
+        def body(state: TrainState, rows: Array) -> tuple[TrainState, None]:
+            return step(state, images[rows], labels[rows]), None
+
+        if unroll or indices.shape[0] == 1:
+            for rows in indices:
+                state, _ = body(state, rows)
+            return state
+        return jax.lax.scan(body, state, indices)[0]
+
+    return stretch
+
+
+def _added(totals: dict[str, Array], loss: Array, logits: Array, labels: Array) -> dict[str, Array]:
+    images = labels.shape[0]
+    return {
+        "loss": totals["loss"] + loss * images,
+        "correct": totals["correct"] + (logits.argmax(-1) == labels).sum(),
+        "images": totals["images"] + images,
+    }
+
+
+def _moved(average: Any, params: Any, decay: float) -> Any:
+    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)

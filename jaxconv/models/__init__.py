@@ -1,0 +1,125 @@
+"""Complete networks: one family a file, each a table of variants and an assembly; here the tables come together."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any
+
+from jaxtyping import PRNGKeyArray
+
+from jaxconv.models import lenet, nielsen
+from jaxconv.models.network import ModelInfo, Network, Variant
+from jaxconv.nn import initialize
+
+__all__ = ["MODELS", "ModelInfo", "Network", "Variant", "create_model", "list_models", "model_info"]
+
+MODELS: Mapping[str, Variant] = MappingProxyType(
+    {
+        **lenet.VARIANTS,
+        **nielsen.VARIANTS,
+    }
+)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names of the networks that match a shell pattern such as "nielsen*", in alphabetical order."""
+    return sorted(name for name in MODELS if fnmatchcase(name, pattern))
+
+
+def model_info(name: str) -> ModelInfo:
+    """What is known of the network `name` without building it.
+
+    Raises:
+        ValueError: if there is no such network; the message lists the closest names.
+    """
+    return _variant(name).info
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    drop_rate: float | None = None,
+    drop_path_rate: float | None = None,
+    global_pool: str | None = None,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+    output_stride: int | None = None,
+    pretrained: bool = False,
+    key: int | PRNGKeyArray | None = 0,
+    **settings: Any,
+) -> Network:
+    """Builds the network `name` and draws its parameters.
+
+    The keywords are timm's. None takes what the network's own row says: mostly 1000 classes, 3 channels, no dropout,
+    "avg" pooling, output stride 32; see `model_info(name)`.
+
+    Args:
+        name: one of `list_models()`.
+        num_classes: length of the output; 0 removes the classifier.
+        in_chans: channels of the input images.
+        drop_rate: probability of dropout before the classifier, in [0, 1).
+        drop_path_rate: probability of skipping a residual branch, in [0, 1).
+        global_pool: what reduces the last map to a vector: "avg", "max", or "" for nothing.
+        features_only: whether a call returns the pyramid of maps, as `model.features` does, instead of logits.
+        out_indices: the levels of that pyramid to return; all by default, negative ones count from the last.
+        output_stride: total stride of the trunk; below 32 the last strides become dilation.
+        pretrained: whether to start from published weights.
+        key: an int or a JAX random key for the parameters. None leaves them undrawn, for a network whose weights are
+            loaded next or whose shapes alone are of interest.
+        **settings: what this network offers besides, such as `aux_logits`.
+
+    Raises:
+        ValueError: if there is no such network, if this one does not offer a setting that is given, if it has no
+            published weights, or if the pyramid has no such level.
+    """
+    variant = _variant(name)
+    if pretrained:
+        raise ValueError(f"No published weights are known for {name}: pretrained=True is not possible for it.")
+    common = {
+        "num_classes": num_classes,
+        "in_chans": in_chans,
+        "drop_rate": drop_rate,
+        "drop_path_rate": drop_path_rate,
+        "global_pool": global_pool,
+        "output_stride": output_stride,
+    }
+    given = {keyword: value for keyword, value in common.items() if value is not None} | settings
+    _check_offered(variant, given)
+    sizes = {"num_classes": variant.info.num_classes, "in_chans": variant.info.in_chans}
+    chosen = {**sizes, **variant.settings, **given}
+    if features_only:
+        chosen["num_classes"] = 0
+    model = variant.build(**chosen)
+    model.info = replace(variant.info, num_classes=chosen["num_classes"], in_chans=chosen["in_chans"])
+    if features_only or out_indices is not None:
+        model.out_indices = _levels(model, features_only, out_indices)
+    return model if key is None else initialize(model, key)
+
+
+def _variant(name: str) -> Variant:
+    if name not in MODELS:
+        close = get_close_matches(name, MODELS, n=5, cutoff=0.3) or list_models()[:5]
+        raise ValueError(f"There is no network {name!r}. The closest names: {', '.join(close)}.")
+    return MODELS[name]
+
+
+def _check_offered(variant: Variant, given: Mapping[str, Any]) -> None:
+    offered = list(inspect.signature(variant.build).parameters)
+    refused = [f"{keyword}={value!r}" for keyword, value in given.items() if keyword not in offered]
+    if refused:
+        raise ValueError(f"{variant.info.name} offers {', '.join(offered)}: got {', '.join(refused)}.")
+
+
+def _levels(model: Network, features_only: bool, out_indices: Sequence[int] | None) -> tuple[int, ...]:
+    count = len(model.level_names)
+    if not features_only:
+        raise ValueError(f"out_indices picks levels for features_only=True: got out_indices={out_indices} without it.")
+    levels = tuple(range(count)) if out_indices is None else tuple(out_indices)
+    if not levels or any(not -count <= level < count for level in levels):
+        raise ValueError(f"{model.info.name} has {count} levels, numbered from 0: got out_indices={out_indices}.")
+    return tuple(level % count for level in levels)

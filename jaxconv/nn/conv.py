@@ -1,0 +1,127 @@
+"""Convolution with its kernel as a parameter, and the unit that most networks are made of."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+import jaxconv.functional as F
+from jaxconv.functional.settings import Padding
+from jaxconv.nn import initializers
+from jaxconv.nn.norm import BatchNorm
+from jaxconv.nn.variables import parameter, per_channel, read
+
+
+class Conv(nnx.Module):
+    """`functional.conv` with its kernel, and a bias, as parameters.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        window: kernel size; an int means a square one over two dimensions, a sequence gives the rank.
+        padding: "SAME", "SAME_LOWER", "VALID", an int, or (low, high) pairs; see `functional.conv`.
+        strides: step of the window.
+        dilation: distance between the taps of the window.
+        groups: number of independent convolutions that share out the channels.
+        use_bias: whether a bias is added; without it where a norm follows.
+        kernel_init: draws the kernel (*window, in_channels / groups, out_channels).
+        bias_init: draws the bias (out_channels,).
+
+    Raises:
+        ValueError: if the groups do not divide the channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        window: int | Sequence[int],
+        *,
+        padding: Padding,
+        strides: int | Sequence[int] = 1,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        kernel_init: initializers.Initializer = initializers.he_fan_in,
+        bias_init: initializers.Initializer = initializers.zeros,
+    ):
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups must divide the channels: groups={groups}, in_channels={in_channels}, "
+                f"out_channels={out_channels}."
+            )
+        window = (window, window) if isinstance(window, int) else tuple(window)
+        self.padding = frozen(padding)
+        self.strides = frozen(strides)
+        self.dilation = frozen(dilation)
+        self.groups = groups
+        self.kernel = parameter((*window, in_channels // groups, out_channels), kernel_init)
+        self.bias = parameter((out_channels,), bias_init) if use_bias else None
+
+    def __call__(
+        self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n *out k"]:
+        """Convolves x (n, *space, in_channels) to (n, *out, out_channels)."""
+        kernel = read(self.kernel, x.dtype)
+        settings = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
+        y = F.conv(x, kernel, padding=self.padding, **settings)
+        return y if self.bias is None else y + per_channel(read(self.bias, y.dtype), y)
+
+
+class ConvNorm(nnx.Module):
+    """`Conv` without bias, `BatchNorm`, an activation: `conv` and `bn` as timm and torchvision name them.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        window: as in `Conv`.
+        padding: as in `Conv`.
+        strides: as in `Conv`.
+        dilation: as in `Conv`.
+        groups: as in `Conv`.
+        epsilon: as in `BatchNorm`.
+        activation: applied last; None for none.
+        kernel_init: draws the kernel.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        window: int | Sequence[int],
+        *,
+        padding: Padding,
+        strides: int | Sequence[int] = 1,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        epsilon: float = 1e-5,
+        activation: Callable[[Array], Array] | None = jax.nn.relu,
+        kernel_init: initializers.Initializer = initializers.he_fan_out,
+    ):
+        self.conv = Conv(
+            in_channels,
+            out_channels,
+            window,
+            padding=padding,
+            strides=strides,
+            dilation=dilation,
+            groups=groups,
+            use_bias=False,
+            kernel_init=kernel_init,
+        )
+        self.bn = BatchNorm(out_channels, epsilon=epsilon)
+        self.activation = activation
+
+    def __call__(
+        self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n *out k"]:
+        """Maps x (n, *space, in_channels) to (n, *out, out_channels)."""
+        y = self.bn(self.conv(x), train=train)
+        return y if self.activation is None else self.activation(y)
+
+
+def frozen(setting: Any) -> Any:
+    """The setting with its sequences as tuples: NNX keeps tuples as structure, and lists it would take for data."""
+    return tuple(map(frozen, setting)) if isinstance(setting, list | tuple) else setting

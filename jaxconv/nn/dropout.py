@@ -1,0 +1,47 @@
+"""Dropout, and how one key serves many layers."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+def branch_key(key: PRNGKeyArray | None, branch: int) -> PRNGKeyArray | None:
+    """The key of one child among several, or None where there is none to divide."""
+    return None if key is None else jax.random.fold_in(key, branch)
+
+
+class Dropout(nnx.Module):
+    """In training, sets each value to zero with probability `rate` and divides the others by 1 - rate.
+
+    Args:
+        rate: probability of a zero, in [0, 1).
+
+    Raises:
+        ValueError: if the rate is outside [0, 1).
+
+    Reference: Srivastava et al. 2014, "Dropout", in the inverted form that leaves evaluation alone.
+    """
+
+    def __init__(self, rate: float):
+        if not 0 <= rate < 1:
+            raise ValueError(f"A dropout rate is a probability in [0, 1): got {rate}.")
+        self.rate = rate
+
+    def __call__(
+        self, x: Float[Array, "*shape"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "*shape"]:
+        """Drops values of x, of any shape, in training; otherwise returns x.
+
+        Raises:
+            ValueError: in training with a positive rate, if no key is given.
+        """
+        if not train or self.rate == 0:
+            return x
+        if key is None:
+            raise ValueError(
+                f"Dropout in training draws at random: pass a key, module(x, train=True, key=jax.random.key(0)). "
+                f"Got rate={self.rate} and key=None."
+            )
+        kept = jax.random.bernoulli(key, 1 - self.rate, x.shape)
+        return jnp.where(kept, x / (1 - self.rate), jnp.zeros((), x.dtype))

@@ -1,0 +1,116 @@
+"""Pools whose output size is given and whose windows follow from it: adaptive and global pooling."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Real
+
+from jaxconv.functional.pool import avg_pool, max_pool
+from jaxconv.functional.settings import per_dimension
+
+
+def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) -> Float[Array, "n *out c"]:
+    """Mean over windows that cut each dimension into `size` parts (`torch.nn.AdaptiveAvgPool2d`).
+
+    Part i of L positions goes from floor(i L / size) up to ceil((i + 1) L / size); where `size` does not divide L,
+    neighbours overlap and differ in length.
+
+    Args:
+        x: input (n, *space, c).
+        size: parts, one int or one a dimension; it may exceed L.
+
+    Returns:
+        (n, *size, c) in the dtype of `x`; sums are float32 for the half types.
+
+    Raises:
+        TypeError: `x` is not floating.
+        ValueError: `size` is not one positive int a dimension.
+    """
+    size = _checked_size(x, size)
+    parts = _even_parts(x, size)
+    if parts is not None:
+        return avg_pool(x, parts, strides=parts, padding="VALID")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"adaptive_avg_pool takes floating numbers and keeps their dtype; x is {x.dtype}.")
+    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    for axis, (length, count) in enumerate(zip(x.shape[1:-1], size), start=1):
+        starts, ends = _edges(length, count)
+        positions = np.arange(length)
+        inside = (starts[:, None] <= positions) & (positions < ends[:, None])
+        weights = jnp.asarray(inside / (ends - starts)[:, None], y.dtype)
+        y = jnp.moveaxis(jnp.tensordot(y, weights, ((axis,), (1,)), precision=lax.Precision.HIGHEST), -1, axis)
+    return y.astype(x.dtype)
+
+
+def adaptive_max_pool(x: Real[Array, "n *space c"], size: int | Sequence[int]) -> Real[Array, "n *out c"]:
+    """Maximum over the windows of `adaptive_avg_pool` (`torch.nn.AdaptiveMaxPool2d`).
+
+    Args:
+        x: input (n, *space, c).
+        size: parts, one int or one a dimension; it may exceed the positions.
+
+    Returns:
+        (n, *size, c) in the dtype of `x`; the gradient goes to the first maximum.
+
+    Raises:
+        TypeError: `x` is not real.
+        ValueError: `size` is not one positive int a dimension.
+    """
+    size = _checked_size(x, size)
+    parts = _even_parts(x, size)
+    if parts is not None:
+        return max_pool(x, parts, strides=parts, padding="VALID")
+    widths = []
+    for axis, (length, count) in enumerate(zip(x.shape[1:-1], size), start=1):
+        starts, ends = _edges(length, count)
+        widths.append(int((ends - starts).max()))
+        # A part shorter than the longest repeats its last position, which is never the first maximum.
+        taken = np.minimum(starts[:, None] + np.arange(widths[-1]), ends[:, None] - 1)
+        x = jnp.take(x, taken.reshape(-1), axis=axis)
+    return max_pool(x, widths, strides=widths, padding="VALID")
+
+
+def global_avg_pool(x: Float[Array, "n *space c"]) -> Float[Array, "n c"]:
+    """Mean over space (Lin et al., arXiv:1312.4400), (n, c); summed in float32, the result in the dtype of `x`.
+
+    Raises:
+        TypeError: `x` is not floating.
+        ValueError: `x` has no spatial dimension.
+    """
+    axes = _space_axes(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"global_avg_pool takes floating numbers and keeps their dtype; x is {x.dtype}.")
+    return x.mean(axes, dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
+
+
+def global_max_pool(x: Real[Array, "n *space c"]) -> Real[Array, "n c"]:
+    """Maximum over space, (n, c); equal maxima share the gradient.
+
+    Raises:
+        ValueError: `x` has no spatial dimension.
+    """
+    return x.max(_space_axes(x))
+
+
+def _space_axes(x) -> tuple[int, ...]:
+    if x.ndim < 3:
+        raise ValueError(f"x must be (n, *space, c) with at least one spatial dimension; its shape is {x.shape}.")
+    return tuple(range(1, x.ndim - 1))
+
+
+def _checked_size(x, size) -> tuple[int, ...]:
+    return per_dimension("size", size, len(_space_axes(x)))
+
+
+def _even_parts(x, size: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The common window where `size` divides every dimension."""
+    if any(length % count for length, count in zip(x.shape[1:-1], size)):
+        return None
+    return tuple(length // count for length, count in zip(x.shape[1:-1], size))
+
+
+def _edges(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    parts = np.arange(count)
+    return parts * length // count, -(-(parts + 1) * length // count)

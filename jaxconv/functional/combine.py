@@ -1,0 +1,164 @@
+"""Ways to join, gate, drop and rearrange feature maps."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+
+from jaxconv.functional.adaptive import global_avg_pool
+from jaxconv.functional.settings import per_dimension, whole
+
+
+def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array], Array]]) -> Float[Array, "n *out k"]:
+    """Every branch applied to `x`, the results joined along channels (Szegedy et al., arXiv:1409.4842, figure 2).
+
+    Args:
+        x: input (n, *space, c).
+        branches: functions from `x` to (n, *out, k_i), with one `out` for all.
+
+    Returns:
+        (n, *out, sum of k_i).
+
+    Raises:
+        ValueError: no branch, or branches that disagree in batch or space.
+    """
+    if not branches:
+        raise ValueError("inception needs at least one branch; got none.")
+    parts = [branch(x) for branch in branches]
+    if len({part.shape[:-1] for part in parts}) > 1:
+        raise ValueError(
+            "Branches must agree in all but channels to be joined; "
+            f"their shapes are {', '.join(str(part.shape) for part in parts)}."
+        )
+    return jnp.concatenate(parts, axis=-1)
+
+
+def squeeze_excite(
+    x: Float[Array, "n *space c"],
+    reduce_kernel: Float[Array, "c r"],
+    reduce_bias: Float[Array, "r"],
+    expand_kernel: Float[Array, "r c"],
+    expand_bias: Float[Array, "c"],
+    *,
+    activation: Callable[[Array], Array] = jax.nn.relu,
+    gate: Callable[[Array], Array] = jax.nn.sigmoid,
+) -> Float[Array, "n *space c"]:
+    """Channels of `x` weighted by gate(activation(mean @ reduce) @ expand) (Hu et al., arXiv:1709.01507, equation 3).
+
+    Args:
+        x: input (n, *space, c).
+        reduce_kernel: (c, r).
+        reduce_bias: (r,).
+        expand_kernel: (r, c).
+        expand_bias: (c,).
+        activation: between the two layers: relu in the paper, swish in EfficientNet.
+        gate: after them: the logistic function in the paper, the hard one in MobileNetV3.
+
+    Returns:
+        (n, *space, c) in the dtype of `x`.
+
+    Raises:
+        ValueError: kernels that do not lead from c channels back to c.
+    """
+    channels, hidden = x.shape[-1], reduce_kernel.shape[-1]
+    if reduce_kernel.shape != (channels, hidden) or expand_kernel.shape != (hidden, channels):
+        raise ValueError(
+            f"Kernels must be (c, r) and (r, c) for x with c={channels} channels; "
+            f"their shapes are {reduce_kernel.shape} and {expand_kernel.shape}."
+        )
+    squeezed = global_avg_pool(x)
+    squeezed = activation(squeezed @ reduce_kernel + reduce_bias[None])
+    weights = gate(squeezed @ expand_kernel + expand_bias[None])
+    return x * weights.reshape(x.shape[0], *(1,) * (x.ndim - 2), channels)
+
+
+def stochastic_depth(x: Float[Array, "n *rest"], rate: float, key: PRNGKeyArray) -> Float[Array, "n *rest"]:
+    """Examples of a residual branch set to zero with probability `rate`, the others divided by 1 - rate.
+
+    Huang et al., arXiv:1603.09382, in the inverted form of timm's `DropPath`: the expectation is `x`, and evaluation
+    leaves the call out.
+
+    Args:
+        x: the branch (n, ...), before it is added to its input.
+        rate: probability of a zero, in [0, 1); static.
+        key: source of the n draws.
+
+    Returns:
+        (n, ...) in the dtype of `x`.
+
+    Raises:
+        ValueError: `rate` outside of [0, 1).
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate must be a probability below 1; got {rate}.")
+    kept = jax.random.bernoulli(key, 1 - rate, (x.shape[0], *(1,) * (x.ndim - 1)))
+    return jnp.where(kept, x / (1 - rate), 0)
+
+
+def channel_shuffle(x: Shaped[Array, "n *space c"], groups: int) -> Shaped[Array, "n *space c"]:
+    """Channels dealt out in turn from `groups` blocks: (g, c / g) transposed (ShuffleNet, arXiv:1707.01083, figure 1).
+
+    Args:
+        x: input (n, *space, c).
+        groups: number of blocks.
+
+    Raises:
+        ValueError: `groups` does not divide c.
+    """
+    channels = x.shape[-1]
+    if channels % whole("groups", groups, 1):
+        raise ValueError(f"groups must divide the channels; x has {channels}, groups={groups}.")
+    split = x.reshape(*x.shape[:-1], groups, channels // groups)
+    return split.swapaxes(-1, -2).reshape(x.shape)
+
+
+def space_to_depth(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -> Shaped[Array, "n *coarse k"]:
+    """Blocks of pixels turned into channels, (n, *space / block, prod(block) * c).
+
+    The position in the block varies slowest and the old channel fastest, as in `tf.nn.space_to_depth`; in
+    `torch.nn.PixelUnshuffle` the old channel is slowest.
+
+    Args:
+        x: input (n, *space, c).
+        block: pixels of a block, one int or one a dimension.
+
+    Raises:
+        ValueError: `block` does not divide the space.
+    """
+    rank = x.ndim - 2
+    block = per_dimension("block", block, rank)
+    if any(size % side for size, side in zip(x.shape[1:-1], block)):
+        raise ValueError(f"block must divide the space; x has shape {x.shape}, block={block}.")
+    coarse = tuple(size // side for size, side in zip(x.shape[1:-1], block))
+    split = x.reshape(x.shape[0], *_interleaved(coarse, block), x.shape[-1])
+    outer, inner = range(1, 2 * rank + 1, 2), range(2, 2 * rank + 2, 2)
+    return split.transpose(0, *outer, *inner, 2 * rank + 1).reshape(x.shape[0], *coarse, -1)
+
+
+def depth_to_space(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -> Shaped[Array, "n *fine k"]:
+    """The inverse of `space_to_depth`: (n, *space * block, c / prod(block)).
+
+    Args:
+        x: input (n, *space, c).
+        block: pixels of a block, one int or one a dimension.
+
+    Raises:
+        ValueError: the block's pixels do not divide c.
+    """
+    rank = x.ndim - 2
+    block = per_dimension("block", block, rank)
+    if x.shape[-1] % math.prod(block):
+        raise ValueError(
+            f"The block's {math.prod(block)} pixels must divide the channels; x has shape {x.shape}, block={block}."
+        )
+    split = x.reshape(*x.shape[:-1], *block, -1)
+    order = reduce(tuple.__add__, ((1 + i, 1 + rank + i) for i in range(rank)))
+    fine = (size * side for size, side in zip(x.shape[1:-1], block))
+    return split.transpose(0, *order, 2 * rank + 1).reshape(x.shape[0], *fine, -1)
+
+
+def _interleaved(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(number for pair in zip(first, second) for number in pair)

@@ -1,0 +1,127 @@
+"""Losses of a batch of logits, in float32, averaged over the examples that count."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Real
+
+
+def cross_entropy(
+    logits: Float[Array, "n k"],
+    labels: Int[Array, "n"] | Float[Array, "n k"],
+    *,
+    smoothing: float = 0.0,
+    where: Bool[Array, "n"] | None = None,
+) -> Float[Array, ""]:
+    """Mean over examples of -sum of target * log softmax(logits).
+
+    Args:
+        logits: (n, k).
+        labels: classes (n,), or distributions (n, k) as mixup and distillation make them.
+        smoothing: weight of the uniform distribution mixed into the labels (Szegedy et al., arXiv:1512.00567).
+        where: (n,), which examples count; the others may hold anything. With none at all the loss is zero.
+
+    Returns:
+        A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
+
+    Raises:
+        ValueError: labels that fit neither form, or `smoothing` outside of [0, 1].
+    """
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"smoothing must lie in [0, 1]; got {smoothing}.")
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    scores = jax.nn.log_softmax(logits)
+    if labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating):
+        picked = (labels.astype(scores.dtype) * scores).sum(-1)
+    else:
+        picked = _of_class(scores, _hard("cross_entropy", logits, labels))
+    losses = -(1 - smoothing) * picked
+    if smoothing:
+        losses = losses - smoothing * scores.mean(-1)
+    return _mean(losses, where)
+
+
+def multiclass_hinge(
+    logits: Float[Array, "n k"],
+    labels: Int[Array, "n"],
+    *,
+    margin: float = 1.0,
+    where: Bool[Array, "n"] | None = None,
+) -> Float[Array, ""]:
+    """Mean over examples of the sum over wrong classes j of max(0, s_j - s_y + margin), the multiclass SVM loss.
+
+    This is the sum over classes of Weston and Watkins (1999) and of the Stanford CS231n notes ("Linear
+    classification"), not the largest violation alone (Crammer and Singer 2001), and not divided by k as in torch.
+
+    Args:
+        logits: (n, k).
+        labels: classes (n,).
+        margin: by how much the right score must exceed the others.
+        where: (n,), which examples count; the others may hold anything. With none at all the loss is zero.
+
+    Returns:
+        A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
+
+    Raises:
+        ValueError: labels that are not (n,) whole numbers.
+    """
+    labels = _hard("multiclass_hinge", logits, labels)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    right = _of_class(logits, labels)
+    wrong = jnp.arange(logits.shape[-1])[None] != labels[:, None]
+    violations = jnp.maximum(logits - right[:, None] + margin, 0)
+    return _mean(jnp.where(wrong, violations, 0).sum(-1), where)
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "n *classes"],
+    labels: Real[Array, "n *classes"],
+    *,
+    where: Bool[Array, "n"] | None = None,
+) -> Float[Array, ""]:
+    """Mean over examples and classes of -y log p - (1 - y) log(1 - p) with p the logistic function of the logit.
+
+    Written as max(z, 0) - z y + log(1 + exp(-|z|)), which neither overflows nor loses digits.
+
+    Args:
+        logits: (n, ...).
+        labels: probabilities (n, ...) in [0, 1], of the shape of `logits`.
+        where: (n,), which examples count; the others may hold anything. With none at all the loss is zero.
+
+    Returns:
+        A scalar in float32.
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    if logits.shape != labels.shape:
+        raise ValueError(
+            "labels must have the shape of logits, one probability for each; "
+            f"their shapes are {labels.shape} and {logits.shape}."
+        )
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    losses = jnp.logaddexp(logits, 0) - logits * labels.astype(logits.dtype)
+    return _mean(losses.reshape(logits.shape[0], -1).mean(-1), where)
+
+
+def _hard(name: str, logits, labels):
+    if labels.shape != logits.shape[:1] or not jnp.issubdtype(labels.dtype, jnp.integer):
+        soft = " or floating (n, k)" if name == "cross_entropy" else ""
+        raise ValueError(
+            f"{name} takes whole-numbered labels (n,){soft} for logits (n, k); labels are {labels.dtype} of shape "
+            f"{labels.shape}, logits have shape {logits.shape}."
+        )
+    return labels
+
+
+def _of_class(scores, labels):
+    """scores[i, labels[i]], NaN where there is no such class."""
+    chosen = jnp.arange(scores.shape[-1])[None] == labels[:, None]
+    picked = jnp.where(chosen, scores, 0).sum(-1)
+    return jnp.where((labels >= 0) & (labels < scores.shape[-1]), picked, jnp.nan)
+
+
+def _mean(losses, where):
+    if where is None:
+        return losses.mean()
+    counted = jnp.maximum(where.sum(dtype=losses.dtype), 1)
+    return jnp.where(where, losses, 0).sum() / counted

@@ -1,0 +1,208 @@
+"""Normalisation: statistics and what is done with them, in float32 for the half types, the result in the dtype of `x`.
+
+Variances are biased (divided by the count) and taken about the mean in a second pass: E[x^2] - E[x]^2 loses every digit
+when the mean is large.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+
+def batch_moments(
+    x: Float[Array, "n *space c"], *, where: Bool[Array, "n"] | None = None
+) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
+    """Mean and biased variance of each channel over batch and space, in float32 (float64 for float64).
+
+    Args:
+        x: input (n, *space, c).
+        where: (n,), which examples count; the others may hold anything. With none at all both moments are zero.
+
+    Returns:
+        mean (c,) and variance (c,).
+    """
+    axes = tuple(range(x.ndim - 1))
+    x = x.astype(_accumulator(x))
+    if where is None:
+        return _moments(x, axes, keepdims=False)
+    mask = where.reshape(-1, *(1,) * (x.ndim - 1))
+    count = jnp.maximum(where.sum(dtype=x.dtype) * (x[0].size // x.shape[-1]), 1)
+    mean = jnp.where(mask, x, 0).sum(axes) / count
+    deviation = jnp.where(mask, x - _over_channels(mean, x), 0)
+    return mean, jnp.square(deviation).sum(axes) / count
+
+
+def batch_norm(
+    x: Float[Array, "n *space c"],
+    mean: Float[Array, "c"],
+    variance: Float[Array, "c"],
+    scale: Float[Array, "c"],
+    bias: Float[Array, "c"],
+    *,
+    epsilon: float,
+) -> Float[Array, "n *space c"]:
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias, for each channel (Ioffe and Szegedy, arXiv:1502.03167).
+
+    Args:
+        x: input (n, *space, c).
+        mean: (c,), of the batch (`batch_moments`) in training, the running one in evaluation.
+        variance: (c,), likewise.
+        scale: (c,), gamma.
+        bias: (c,), beta.
+        epsilon: added to the variance; libraries disagree about it, so there is no default.
+
+    Returns:
+        (n, *space, c) in the dtype of `x`.
+
+    Raises:
+        ValueError: a statistic or parameter that is not (c,).
+    """
+    _check_channels(x, mean=mean, variance=variance, scale=scale, bias=bias)
+    wide = x.astype(_accumulator(x))
+    factor = lax.rsqrt(variance.astype(wide.dtype) + epsilon) * scale
+    return _affine(wide - _over_channels(mean, x), factor, bias).astype(x.dtype)
+
+
+def layer_norm(
+    x: Float[Array, "*batch c"], scale: Float[Array, "c"], bias: Float[Array, "c"], *, epsilon: float
+) -> Float[Array, "*batch c"]:
+    """Each position normalised over its channels, then scaled and shifted (Ba et al., arXiv:1607.06450).
+
+    In a convolutional network this is the norm of ConvNeXt (`LayerNorm2d` in timm), where every pixel stands alone.
+
+    Args:
+        x: input (..., c).
+        scale: (c,).
+        bias: (c,).
+        epsilon: added to the variance.
+
+    Returns:
+        (..., c) in the dtype of `x`.
+
+    Raises:
+        ValueError: `scale` or `bias` is not (c,).
+    """
+    _check_channels(x, scale=scale, bias=bias)
+    return _affine(_normalized(x.astype(_accumulator(x)), (-1,), epsilon), scale, bias).astype(x.dtype)
+
+
+def group_norm(
+    x: Float[Array, "n *space c"],
+    scale: Float[Array, "c"],
+    bias: Float[Array, "c"],
+    *,
+    groups: int,
+    epsilon: float,
+) -> Float[Array, "n *space c"]:
+    """Each example normalised over space and over its channels' group (Wu and He, arXiv:1803.08494).
+
+    Args:
+        x: input (n, *space, c).
+        scale: (c,).
+        bias: (c,).
+        groups: blocks of neighbouring channels; 1 normalises all together, c each alone (instance norm).
+        epsilon: added to the variance.
+
+    Returns:
+        (n, *space, c) in the dtype of `x`.
+
+    Raises:
+        ValueError: `groups` does not divide c, or `scale` or `bias` is not (c,).
+    """
+    _check_channels(x, scale=scale, bias=bias)
+    channels = x.shape[-1]
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups must divide the channels; x has {channels}, groups={groups}.")
+    split = x.astype(_accumulator(x)).reshape(x.shape[0], -1, groups, channels // groups)
+    normalized = _normalized(split, (1, 3), epsilon).reshape(x.shape)
+    return _affine(normalized, scale, bias).astype(x.dtype)
+
+
+def local_response_norm(
+    x: Float[Array, "n *space c"], *, size: int, alpha: float, beta: float, k: float
+) -> Float[Array, "n *space c"]:
+    """Quotient x / (k + alpha / size * sum of x^2 over `size` neighbouring channels)^beta.
+
+    AlexNet's (Krizhevsky et al. 2012, section 3.3) with alpha divided by the size, as Caffe and
+    `torch.nn.LocalResponseNorm` do: the paper's 1e-4 without division is 5e-4 here. Libraries disagree about every
+    default, so there is none.
+
+    Args:
+        x: input (n, *space, c).
+        size: channels in the sum: size // 2 before, (size - 1) // 2 after; zeros beyond the first and last.
+        alpha: weight of the mean square.
+        beta: exponent.
+        k: added constant.
+
+    Returns:
+        (n, *space, c) in the dtype of `x`.
+
+    Raises:
+        ValueError: `size` below 1.
+    """
+    if size < 1:
+        raise ValueError(f"size must be at least 1; got {size}.")
+    wide = x.astype(_accumulator(x))
+    borders = ((0, 0),) * (x.ndim - 1) + ((size // 2, (size - 1) // 2),)
+    squares = jnp.pad(jnp.square(wide), borders)
+    total = sum(squares[..., shift : shift + x.shape[-1]] for shift in range(size))
+    return (wide * (k + alpha / size * total) ** -beta).astype(x.dtype)
+
+
+def standardize_kernel(
+    kernel: Float[Array, "*window i k"], gain: Float[Array, "k"] | None = None, *, epsilon: float
+) -> Float[Array, "*window i k"]:
+    """Each output channel's kernel with mean 0 and variance 1 (Qiao et al., arXiv:1903.10520), times `gain`.
+
+    timm's `StdConv2d`; with gain = gamma * (fan-in)^-0.5 it is the `ScaledStdConv2d` of NFNets (arXiv:2101.08692).
+
+    Args:
+        kernel: (*window, c / groups, k).
+        gain: (k,), or None for one.
+        epsilon: added to the biased variance over the window and the input channels.
+
+    Returns:
+        (*window, c / groups, k) in the dtype of `kernel`.
+
+    Raises:
+        ValueError: `gain` is not (k,).
+    """
+    axes = tuple(range(kernel.ndim - 1))
+    normalized = _normalized(kernel.astype(_accumulator(kernel)), axes, epsilon)
+    if gain is not None:
+        _check_channels(kernel, gain=gain)
+        normalized *= _over_channels(gain, normalized)
+    return normalized.astype(kernel.dtype)
+
+
+def _accumulator(x):
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def _moments(x, axes: tuple[int, ...], *, keepdims: bool):
+    mean = x.mean(axes, keepdims=True)
+    variance = jnp.square(x - mean).mean(axes, keepdims=keepdims)
+    return mean if keepdims else mean.squeeze(axes), variance
+
+
+def _normalized(x, axes: tuple[int, ...], epsilon: float):
+    mean, variance = _moments(x, axes, keepdims=True)
+    return (x - mean) * lax.rsqrt(variance + epsilon)
+
+
+def _affine(x, scale, bias):
+    return x * _over_channels(scale, x) + _over_channels(bias, x)
+
+
+def _over_channels(vector, x):
+    """`vector` (c,) with the rank of `x`, so that it broadcasts over everything but channels."""
+    return vector.reshape(*(1,) * (x.ndim - 1), -1)
+
+
+def _check_channels(x, **vectors) -> None:
+    for name, vector in vectors.items():
+        if vector.shape != x.shape[-1:]:
+            raise ValueError(
+                f"{name} must hold one number for each of the {x.shape[-1]} channels of x; "
+                f"its shape is {vector.shape}, that of x is {x.shape}."
+            )

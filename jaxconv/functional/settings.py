@@ -1,0 +1,74 @@
+"""Settings as callers may write them, made full: one value for every spatial dimension."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+_PADDING_RULE = '"SAME", "SAME_LOWER", "VALID", an int or one (low, high) pair a dimension'
+NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
+
+Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
+"""A name, one int P for every side, or one (low, high) pair for each dimension."""
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int that is at least `least`.
+
+    Raises:
+        TypeError: `value` is no whole number.
+        ValueError: it is smaller than `least`.
+    """
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number; got {value!r}.")
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be a whole number, known when traced; got {value!r}.") from error
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}; got {number}.")
+    return number
+
+
+def per_dimension(name: str, value: Any, rank: int, *, least: int = 1) -> tuple[int, ...]:
+    """One int for each of `rank` spatial dimensions; a single int stands for all of them.
+
+    Raises:
+        TypeError: an entry is no whole number.
+        ValueError: there are not `rank` entries, or one is smaller than `least`.
+    """
+    entries = tuple(value) if isinstance(value, Sequence) else (value,) * rank
+    if len(entries) != rank:
+        raise ValueError(
+            f"{name} must be one int or one for each spatial dimension, of which there are {rank}; got {value!r}."
+        )
+    return tuple(whole(name, entry, least) for entry in entries)
+
+
+def padding_per_dimension(padding: Any, rank: int) -> tuple[str | tuple[int, int], ...]:
+    """For each of `rank` dimensions a padding's name or its (low, high) pair.
+
+    Raises:
+        TypeError: a width is no whole number.
+        ValueError: an unknown name, a negative width, or not one pair for each dimension.
+    """
+    if isinstance(padding, str):
+        return (named_padding(padding),) * rank
+    if not isinstance(padding, Sequence):
+        width = whole("padding", padding, 0)
+        return ((width, width),) * rank
+    if len(padding) != rank or not all(isinstance(pair, Sequence) and len(pair) == 2 for pair in padding):
+        raise ValueError(
+            f"padding must be {_PADDING_RULE}; there are {rank} spatial dimensions, padding is {padding!r}."
+        )
+    return tuple((whole("padding", low, 0), whole("padding", high, 0)) for low, high in padding)
+
+
+def named_padding(name: str) -> str:
+    """`name`, if it is one of the paddings that have a name.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if name not in NAMED_PADDINGS:
+        raise ValueError(f"padding must be {_PADDING_RULE}; got {name!r}.")
+    return name

@@ -40,5 +40,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def named_as_flag(message: str) -> str:
-    """The message with the setting that it begins with named as the flag that sets it: `batch_size` to `--batch-size`."""
+    """The message with the setting at its start named as its flag: `batch_size must ...` to `--batch-size must ...`."""
     return re.sub(r"^([a-z]+(?:_[a-z]+)*)(?= must\b)", lambda m: "--" + m[1].replace("_", "-"), message)

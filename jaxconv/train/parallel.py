@@ -95,5 +95,5 @@ def compile_evaluation(function: Callable[..., Any], mesh: Mesh, *, batch_argume
 
 
 def unrolls() -> bool:
-    """Whether steps are dispatched one by one: XLA's CPU convolutions are slow inside loops, an accelerator's are not."""
+    """Whether steps are dispatched one by one: XLA's convolutions are slow inside loops on CPU, and only there."""
     return jax.default_backend() == "cpu"

@@ -1,0 +1,45 @@
+"""Augmentations move pixels and make none up."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxconv.functional.augment import random_flip, random_shift
+
+
+def test_a_shift_is_one_of_the_possible_ones(rng):
+    x = rng.normal(size=(12, 5, 6, 2)).astype(np.float32)
+    got = np.asarray(random_shift(jax.random.key(0), jnp.asarray(x), pixels=1))
+    moved = 0
+    for image, shifted in zip(x, got):
+        padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        which = [(i, j) for i in range(3) for j in range(3) if np.array_equal(padded[i : i + 5, j : j + 6], shifted)]
+        assert len(which) == 1
+        moved += which != [(1, 1)]
+    assert moved > 6
+
+
+def test_no_shift_is_the_identity(rng):
+    x = jnp.asarray(rng.normal(size=(2, 4, 4, 1)), jnp.float32)
+    np.testing.assert_array_equal(random_shift(jax.random.key(0), x, pixels=0), x)
+
+
+def test_a_flip_mirrors_about_half(rng):
+    x = jnp.asarray(rng.normal(size=(64, 3, 4, 1)), jnp.float32)
+    got = random_flip(jax.random.key(1), x)
+    flipped = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(got, x)])
+    kept = np.array([np.array_equal(a, b) for a, b in zip(got, x)])
+    assert (flipped ^ kept).all() and 16 < flipped.sum() < 48
+
+
+def test_equal_keys_equal_draws(rng):
+    x = jnp.asarray(rng.normal(size=(8, 6, 6, 1)), jnp.float32)
+    one, two = (random_shift(jax.random.key(k), x, pixels=2) for k in (0, 1))
+    np.testing.assert_array_equal(one, random_shift(jax.random.key(0), x, pixels=2))
+    assert not np.array_equal(one, two)
+
+
+def test_a_negative_shift_is_refused():
+    with pytest.raises(ValueError, match="pixels must be zero or positive; got -1"):
+        random_shift(jax.random.key(0), jnp.zeros((1, 2, 2, 1)), pixels=-1)

@@ -1,0 +1,140 @@
+"""`fit` learns, measures every image, continues to the same bits and refuses what is not its run."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from train.conftest import stripes
+
+from jaxconv.train import RunError, Stopped, fit
+from jaxconv.train.loop import Trainer
+
+
+def leaves(result):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves((result.params, result.batch_stats))]
+
+
+def same_bits(a, b) -> bool:
+    return all(x.tobytes() == y.tobytes() for x, y in zip(leaves(a), leaves(b), strict=True))
+
+
+def stop_at(experiment, step: int, number: int = signal.SIGTERM):
+    """The same experiment, which signals its own process while the batch of `step` is augmented on the host."""
+    data = experiment.train_data
+    state = {"calls": 0}
+
+    class Signalling(type(data)):
+        in_memory = False
+
+        def gather(self, indices):
+            state["calls"] += 1
+            if state["calls"] == step:
+                os.kill(os.getpid(), number)
+            return super().gather(indices)
+
+    return replace(experiment, train_data=Signalling(**vars(data)))
+
+
+def test_learns_and_counts_every_image_once(make_experiment, tmp_path):
+    result = fit(make_experiment(epochs=12), tmp_path / "run", progress=False)
+    assert result.metrics["images"] == 21
+    assert result.metrics["accuracy"] > 0.9
+    assert result.steps == -(-12 * 50 // 16)
+    assert result.images_per_second > 0
+    assert {p.name for p in (tmp_path / "run").iterdir() if not p.name.startswith("events.out")} == {
+        "checkpoints", "command.txt", "environment.json", "metrics.jsonl", "result.json", "run.json", "timing.jsonl",
+    }  # fmt: skip
+    assert any(p.name.startswith("events.out") for p in (tmp_path / "run").iterdir())
+
+
+def test_same_seed_same_bits_other_seed_other_bits(make_experiment, tmp_path):
+    first, second = (fit(make_experiment(), tmp_path / name, progress=False) for name in "ab")
+    other = fit(make_experiment(seed=1), tmp_path / "c", progress=False)
+    assert same_bits(first, second) and not same_bits(first, other)
+    assert (tmp_path / "a" / "metrics.jsonl").read_bytes() == (tmp_path / "b" / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("step", [2, 5, 9])
+def test_a_stopped_run_continues_to_the_same_bits(make_experiment, tmp_path, step):
+    whole = fit(make_experiment(), tmp_path / "whole", progress=False)
+    with pytest.raises(Stopped, match="stopped by SIGTERM; saved at step") as caught:
+        fit(stop_at(make_experiment(), step), tmp_path / "cut", progress=False)
+    assert 0 <= caught.value.step <= step
+    assert not (tmp_path / "cut" / "result.json").exists()
+    cut = fit(make_experiment(), tmp_path / "cut", progress=False)
+    assert same_bits(whole, cut)
+    assert (tmp_path / "whole" / "metrics.jsonl").read_bytes() == (tmp_path / "cut" / "metrics.jsonl").read_bytes()
+
+
+def test_streamed_and_resident_data_give_the_same_bits(make_experiment, tmp_path, monkeypatch):
+    resident = fit(make_experiment(), tmp_path / "resident", progress=False)
+    monkeypatch.setattr("jaxconv.train.loop.RESIDENT_BYTES", 0)
+    assert same_bits(resident, fit(make_experiment(), tmp_path / "streamed", progress=False))
+
+
+def test_a_scanned_stretch_equals_the_host_loop(make_experiment, monkeypatch):
+    def after(experiment):
+        trainer = Trainer(experiment)
+        state = trainer.initial_state()
+        for _, state in trainer.take(state, 0, 6):  # noqa: B007  (only the last state is wanted)
+            pass
+        return state
+
+    looped = after(make_experiment())
+    monkeypatch.setattr("jaxconv.train.loop.unrolls", lambda: False)
+    scanned = after(make_experiment())
+    for a, b in zip(jax.tree.leaves(looped.params), jax.tree.leaves(scanned.params)):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert int(scanned.step) == 6
+
+
+def test_a_finished_run_is_not_repeated(make_experiment, tmp_path):
+    first = fit(make_experiment(), tmp_path / "run", progress=False)
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    again = fit(make_experiment(), tmp_path / "run", progress=False)
+    assert again.metrics == first.metrics and again.seconds == 0
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_another_configuration_is_refused_by_name(make_experiment, tmp_path):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    with pytest.raises(RunError, match=r"another configuration \(batch_size: 16 there, 8 now\)"):
+        fit(make_experiment(settings={"epochs": 3, "batch_size": 8}), tmp_path / "run", progress=False)
+
+
+def test_metrics_have_one_line_a_record(make_experiment, tmp_path):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["split"] == "eval"] == [4, 7, 10]
+    assert [row["step"] for row in rows if row["split"] == "train"] == list(range(1, 11))
+    assert rows[0]["learning_rate"] == pytest.approx(0.05)
+
+
+def test_the_moving_average_is_evaluated(make_experiment, tmp_path):
+    plain = fit(make_experiment(), tmp_path / "plain", progress=False)
+    averaged = fit(make_experiment(ema_decay=0.9), tmp_path / "averaged", progress=False)
+    assert averaged.metrics["loss"] != plain.metrics["loss"]
+    nearly_plain = fit(make_experiment(ema_decay=1e-9), tmp_path / "nearly", progress=False)
+    assert nearly_plain.metrics["loss"] == pytest.approx(plain.metrics["loss"], rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(make_experiment, tmp_path):
+    experiment = make_experiment(schedule=lambda total: lambda step: 1e30)
+    with pytest.raises(FloatingPointError, match="the loss must stay finite; it is (nan|inf) at step"):
+        fit(experiment, tmp_path / "run", progress=False)
+
+
+def test_mistakes_in_an_experiment(make_experiment, tmp_path):
+    with pytest.raises(ValueError, match="epochs must be positive; got 0"):
+        make_experiment(epochs=0)
+    with pytest.raises(ValueError, match="batch_size must not exceed the number of training images; got 51 for 50"):
+        make_experiment(batch_size=51)
+    with pytest.raises(ValueError, match="ema_decay must lie between 0 and 1; got 1.5"):
+        make_experiment(ema_decay=1.5)
+    with pytest.raises(ValueError, match="multiple of the number of devices"):
+        fit(make_experiment(batch_size=12, train_data=stripes(20)), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,68 @@
+"""The run directory keeps what defines a run and refuses everything else."""
+
+import json
+
+import pytest
+
+from jaxconv.train import Run, RunError
+from jaxconv.train.record import Records
+
+
+def test_a_new_directory_and_the_same_again(tmp_path):
+    run = Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"})
+    assert run.settings == {"epochs": 3, "size": [8, 8]} and run.result is None
+    assert Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"}) == run
+    run.finish({"accuracy": 0.5})
+    assert Run.open(tmp_path / "run").result == {"accuracy": 0.5}
+
+
+def test_differences_are_named(tmp_path):
+    Run.start(tmp_path, {"epochs": 3, "seed": 0}, {})
+    with pytest.raises(RunError, match=r"epochs: 3 there, 4 now; seed: 0 there, \(not set\) now; "):
+        Run.start(tmp_path, {"epochs": 4, "extra": 1}, {})
+    assert json.loads((tmp_path / "run.json").read_text())["settings"] == {"epochs": 3, "seed": 0}
+
+
+def test_foreign_directories_are_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="neither empty nor a run directory; it is left as it is"):
+        Run.start(tmp_path, {}, {})
+    with pytest.raises(RunError, match="neither empty nor a run directory"):
+        Run.start(tmp_path / "thesis.txt", {}, {})
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_what_is_no_run_is_refused_with_what_was_expected(tmp_path):
+    with pytest.raises(RunError, match=r"there is no such directory. Expected what `jaxconv train"):
+        Run.open(tmp_path / "absent")
+    with pytest.raises(RunError, match=r"it has no run.json. Expected"):
+        Run.open(tmp_path)
+    (tmp_path / "run.json").write_text('{"settings": ')
+    with pytest.raises(RunError, match=r"run.json is damaged: JSONDecodeError"):
+        Run.open(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(RunError, match=r"run.json is damaged: KeyError"):
+        Run.open(tmp_path)
+
+
+def test_a_start_is_noted(tmp_path):
+    run = Run.start(tmp_path, {}, {})
+    run.note_start()
+    run.note_start()
+    assert len((tmp_path / "command.txt").read_text().splitlines()) == 2
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["packages"]["jax"] and environment["device"] == {"platform": "cpu", "kind": "cpu", "count": 8}
+
+
+def test_records_beyond_the_step_and_cut_lines_are_dropped(tmp_path):
+    with Records(tmp_path, 0) as records:
+        for step in (1, 2, 3):
+            records.metrics(step, "train", {"loss": 1.0 / step})
+            records.timing(step, 10.04)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "spl')
+    with Records(tmp_path, 2) as records:
+        records.metrics(3, "eval", {"loss": 0.25})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["step"], r["split"], r["loss"]) for r in rows] == [(1, "train", 1.0), (2, "train", 0.5), (3, "eval", 0.25)]
+    assert json.loads((tmp_path / "timing.jsonl").read_text().splitlines()[-1]) == {"step": 2, "images_per_second": 10.0}

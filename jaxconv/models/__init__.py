@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
-from jaxconv.models import lenet, nielsen
+from jaxconv.models import googlenet, lenet, nielsen, pyramid
 from jaxconv.models.network import ModelInfo, Network, Variant
 from jaxconv.nn import initialize
 
@@ -20,6 +20,8 @@ MODELS: Mapping[str, Variant] = MappingProxyType(
     {
         **lenet.VARIANTS,
         **nielsen.VARIANTS,
+        **pyramid.VARIANTS,
+        **googlenet.VARIANTS,
     }
 )
 
@@ -109,7 +111,8 @@ def _variant(name: str) -> Variant:
 
 
 def _check_offered(variant: Variant, given: Mapping[str, Any]) -> None:
-    offered = list(inspect.signature(variant.build).parameters)
+    build = variant.build.__init__ if isinstance(variant.build, type) else variant.build  # NNX hides the class's own
+    offered = [name for name in inspect.signature(build).parameters if name != "self"]
     refused = [f"{keyword}={value!r}" for keyword, value in given.items() if keyword not in offered]
     if refused:
         raise ValueError(f"{variant.info.name} offers {', '.join(offered)}: got {', '.join(refused)}.")

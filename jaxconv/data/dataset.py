@@ -36,8 +36,7 @@ class Dataset:
     def __post_init__(self):
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             raise ValueError(
-                "images are uint8 of shape (n, h, w, c); "
-                f"got {self.images.dtype} of shape {self.images.shape}."
+                f"images are uint8 of shape (n, h, w, c); got {self.images.dtype} of shape {self.images.shape}."
             )
         if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
@@ -45,9 +44,7 @@ class Dataset:
                 f"got {self.labels.dtype} of shape {self.labels.shape} for {len(self.images)} images."
             )
         if self.images.size == 0:
-            raise ValueError(
-                f"a data set has at least one image of one pixel; got shape {self.images.shape}."
-            )
+            raise ValueError(f"a data set has at least one image of one pixel; got shape {self.images.shape}.")
         if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
             raise ValueError(
                 f"labels are indices into the {len(self.classes)} classes; "

@@ -44,9 +44,7 @@ def batch_indices(seed: int, step: int, *, length: int, batch_size: int) -> Int6
     return np.concatenate(pieces)
 
 
-@lru_cache(
-    maxsize=4
-)  # the two epochs that a batch may span, for training and for one reader that lags behind
+@lru_cache(maxsize=4)  # the two epochs that a batch may span, for training and for one reader that lags behind
 def _permutation(seed: int, epoch: int, length: int) -> Int64[np.ndarray, " length"]:
     keys = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(length)
     permutation = np.argsort(keys, kind="stable").astype(np.int64)

@@ -34,7 +34,5 @@ def test_the_credit_stands_beside_the_data():
 
 def test_the_split_never_changes():
     train, test = load_digits()
-    digest = hashlib.sha256(
-        train.images.tobytes() + test.images.tobytes() + train.labels.tobytes()
-    ).hexdigest()
+    digest = hashlib.sha256(train.images.tobytes() + test.images.tobytes() + train.labels.tobytes()).hexdigest()
     assert digest.startswith("f36e43b71a23057c")

@@ -33,9 +33,7 @@ def test_a_streamed_split_is_sampled_evenly(squares, monkeypatch):
 
 
 def test_the_result_is_kept_in_the_cache(tmp_path, monkeypatch):
-    ds = Dataset(
-        "x", "train", np.eye(4, dtype=np.uint8)[None, :, :, None], np.zeros(1, np.int32), ("a",), tmp_path
-    )
+    ds = Dataset("x", "train", np.eye(4, dtype=np.uint8)[None, :, :, None], np.zeros(1, np.int32), ("a",), tmp_path)
     first = normalization(ds)
     monkeypatch.setattr(statistics, "_measure", lambda ds: pytest.fail("measured again"))
     np.testing.assert_array_equal(normalization(ds), first)

@@ -96,15 +96,19 @@ class Network(nnx.Module):
         return tuple(maps[level] for level in self.out_indices)
 
 
-def global_pooling(kind: str) -> Callable[[Array], Array]:
+def global_pooling(kind: str, num_classes: int) -> Callable[[Array], Array]:
     """The function that reduces a map (n, h, w, c) to a vector: "avg", "max", or "" for none, as in timm.
 
     Raises:
-        ValueError: if there is no such pool.
+        ValueError: if there is no such pool, or none is asked for although a classifier reads the vector.
     """
     pools = {"avg": F.global_avg_pool, "max": F.global_max_pool, "": _identity}
     if kind not in pools:
         raise ValueError(f"global_pool is one of {', '.join(map(repr, pools))}: got {kind!r}.")
+    if kind == "" and num_classes:
+        raise ValueError(
+            f"global_pool='' leaves a map, which no classifier reads: got num_classes={num_classes}, not 0."
+        )
     return pools[kind]
 
 

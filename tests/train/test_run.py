@@ -64,5 +64,12 @@ def test_records_beyond_the_step_and_cut_lines_are_dropped(tmp_path):
     with Records(tmp_path, 2) as records:
         records.metrics(3, "eval", {"loss": 0.25})
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [(r["step"], r["split"], r["loss"]) for r in rows] == [(1, "train", 1.0), (2, "train", 0.5), (3, "eval", 0.25)]
-    assert json.loads((tmp_path / "timing.jsonl").read_text().splitlines()[-1]) == {"step": 2, "images_per_second": 10.0}
+    assert [(r["step"], r["split"], r["loss"]) for r in rows] == [
+        (1, "train", 1.0),
+        (2, "train", 0.5),
+        (3, "eval", 0.25),
+    ]
+    assert json.loads((tmp_path / "timing.jsonl").read_text().splitlines()[-1]) == {
+        "step": 2,
+        "images_per_second": 10.0,
+    }

@@ -90,7 +90,9 @@ def test_augmentation_sees_preprocessed_images():
 def test_the_moving_average_moves_by_its_share():
     step, state = make(ema_decay=0.9)
     after = step(state, *batch())
-    for before, now, average in zip(*(jax.tree.leaves(t) for t in (state.params, after.params, after.ema)), strict=True):
+    for before, now, average in zip(
+        *(jax.tree.leaves(t) for t in (state.params, after.params, after.ema)), strict=True
+    ):
         np.testing.assert_allclose(average, 0.9 * before + 0.1 * now, rtol=1e-5, atol=1e-7)
 
 

@@ -1,0 +1,84 @@
+"""`jaxconv predict` on files, folders and things that are no images."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxconv.cli import main
+from jaxconv.data import load_dataset
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    _, test = load_dataset("digits")
+    for i in range(6):
+        Image.fromarray(test.images[i, ..., 0]).resize((24, 24)).save(folder / f"{i}.png")
+    return folder, test.labels[:6]
+
+
+def rows(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_folder_as_json(run, digits, capsys):
+    folder, labels = digits
+    assert main(["predict", str(run), str(folder), "--json", "--batch-size", "4"]) == 0
+    got = rows(capsys)
+    assert [row["image"] for row in got] == [str(folder / f"{i}.png") for i in range(6)]
+    for row in got:
+        probabilities = [t["probability"] for t in row["top"]]
+        assert (
+            len(row["top"]) == 5
+            and probabilities == sorted(probabilities, reverse=True)
+            and sum(probabilities) <= 1.001
+        )
+        assert all(t["class"] == str(t["index"]) for t in row["top"])
+    assert sum(row["top"][0]["index"] == label for row, label in zip(got, labels)) >= 3
+
+
+def test_files_as_a_table(run, digits, capsys):
+    folder, _ = digits
+    assert main(["predict", str(run), str(folder / "1.png"), str(folder / "2.png"), "--top", "2"]) == 0
+    output = capsys.readouterr().out
+    assert "1.png" in output and "2.png" in output and output.count("%") == 4
+
+
+def test_bad_images_are_named_and_the_others_predicted(run, digits, tmp_path, capsys):
+    folder, _ = digits
+    (tmp_path / "notes.png").write_text("no image")
+    np.save(tmp_path / "cube.npy", np.zeros((3, 3, 3, 3), np.uint8))
+    names = [folder / "0.png", tmp_path / "notes.png", tmp_path / "cube.npy", tmp_path / "absent.png", folder / "1.png"]
+    assert main(["predict", str(run), *map(str, names), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert [json.loads(line)["image"] for line in captured.out.splitlines()] == [str(names[0]), str(names[-1])]
+    for name in ("notes.png", "cube.npy", "absent.png"):
+        assert name in captured.err
+    assert "3 of 5 images could not be predicted" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--top", "0"], "--top must be positive; got 0"),
+        (["--batch-size", "0"], "--batch-size must be positive; got 0"),
+    ],
+)
+def test_mistakes_name_the_flag(run, digits, arguments, message, capsys):
+    assert main(["predict", str(run), str(digits[0]), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_call_without_images(run, capsys):
+    try:
+        code = main(["predict", str(run)])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2 and "images" in capsys.readouterr().err.lower()
+
+
+def test_what_is_no_run_is_refused(tmp_path, capsys):
+    assert main(["predict", str(tmp_path / "absent"), str(tmp_path)]) == 2
+    assert "there is no such directory. Expected" in capsys.readouterr().err

@@ -1,0 +1,124 @@
+"""`jaxconv train` from its command line."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import get_args, get_type_hints
+
+import pytest
+from cli.conftest import ARGUMENTS
+
+from jaxconv.cli import main
+from jaxconv.cli.knobs import AUGMENTATIONS, LOSSES, Knobs
+from jaxconv.cli.users import named_as_flag
+from jaxconv.train import OPTIMIZERS, SCHEDULES
+
+
+def test_trains_and_says_where(run, capsys):
+    assert main(["train", *ARGUMENTS, "--out", str(run)]) == 0
+    output = capsys.readouterr().out
+    assert "nielsen_conv1 on digits: 1,437 training images, 360 test images" in output
+    assert "this run had been finished before" in output and str(run) in output
+    assert json.loads((run / "result.json").read_text())["images"] == 360
+
+
+def test_prints_progress_and_a_table(tmp_path, capsys):
+    assert main(["train", *ARGUMENTS, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"epoch 1/1  test loss \d\.\d{4}  test accuracy \d+\.\d\d% \(\d+/360\)  [\d,]+ images/s", output)
+    assert re.search(r"test accuracy +│ \d+\.\d\d%  \(\d+ of 360 images\)", output)
+    assert re.search(r"time +│ \d+\.\d s, of which \d+\.\d s until the first step", output)
+
+
+def test_another_configuration_is_refused(run, capsys):
+    assert main(["train", *ARGUMENTS, "--seed", "5", "--out", str(run)]) == 2
+    assert "another configuration (seed: 0 there, 5 now)" in capsys.readouterr().err
+
+
+def test_places_may_change(run):
+    assert main(["train", *ARGUMENTS[:-1], "2", "--data-dir", str(run), "--out", str(run), "--quiet"]) == 0
+
+
+def test_a_network_with_auxiliary_heads_and_batch_norm(tmp_path):
+    arguments = ["--model", "pyramid", "--epochs", "1", "--batch-size", "128", "--dtype", "bfloat16", "--quiet"]
+    assert main(["train", *arguments, "--out", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "--epochs must be positive; got 0"),
+        (["--batch-size", "-3"], "--batch-size must be positive; got -3"),
+        (["--batch-size", "9999"], "--batch-size must not exceed the number of training images; got 9999 for 1437"),
+        (["--batch-size", "60"], "--batch-size must be a multiple of the number of devices; got batch_size 60 on 8"),
+        (["--learning-rate", "-0.1"], "--learning-rate must be positive; got -0.1"),
+        (["--learning-rate", "nan"], "--learning-rate must be positive; got nan"),
+        (["--weight-decay", "-1"], "--weight-decay must be zero or positive; got -1"),
+        (["--seed", "-1"], "--seed must lie between 0 and"),
+        (["--devices", "99"], "--devices must lie between 1 and the number of devices here; got 99 of 8"),
+        (["--model", "lenet6"], "lenet5"),
+        (["--data", "digitz"], "digits"),
+        (["--optimizer", "adan"], "--optimizer"),
+        (["--epochs", "many"], "--epochs"),
+        (["--epoch", "3"], "--epoch"),
+    ],
+)
+def test_mistakes_name_the_flag(arguments, message, tmp_path, capsys):
+    try:
+        code = main(["train", *arguments, "--out", str(tmp_path / "run")])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    text = re.sub(r"[│\s]+", " ", captured.err + captured.out)
+    assert code == 2 and message in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_shows_every_knob(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+    output = capsys.readouterr().out
+    assert stop.value.code == 0
+    for name in Knobs.__dataclass_fields__:
+        assert "--" + name.replace("_", "-") in output
+
+
+def test_choices_equal_the_tables():
+    hints = get_type_hints(Knobs)
+    for knob, table in (
+        ("optimizer", OPTIMIZERS),
+        ("schedule", SCHEDULES),
+        ("loss", LOSSES),
+        ("augment", AUGMENTATIONS),
+    ):
+        assert get_args(hints[knob]) == tuple(table)
+
+
+def test_only_a_setting_at_the_start_becomes_a_flag():
+    assert named_as_flag("batch_size must be positive") == "--batch-size must be positive"
+    assert named_as_flag("the loss must stay finite") == "the loss must stay finite"
+    assert named_as_flag("no network matches") == "no network matches"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 42), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_continues(tmp_path, number, code):
+    command = [sys.executable, "-m", "jaxconv", "train", "--epochs", "8", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not _lines(tmp_path / "run" / "metrics.jsonl") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code and "saved at step" in error
+    whole = [*command[:-1], str(tmp_path / "whole")]
+    for arguments in (command, whole):
+        subprocess.run(arguments, check=True, capture_output=True, timeout=120)
+    assert _lines(tmp_path / "run" / "metrics.jsonl") == _lines(tmp_path / "whole" / "metrics.jsonl")
+
+
+def _lines(path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []

@@ -5,15 +5,15 @@ dimensions. Settings are full tuples; padding is a tuple of (low, high) pairs. C
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import primitives
 
 
 def _layout(rank: int) -> lax.ConvDimensionNumbers:
     space = tuple(range(1, rank + 1))
-    return lax.ConvDimensionNumbers(
-        (0, rank + 1, *space), (rank + 1, rank, *range(rank)), (0, rank + 1, *space)
-    )
+    return lax.ConvDimensionNumbers((0, rank + 1, *space), (rank + 1, rank, *range(rank)), (0, rank + 1, *space))
 
 
 def conv(x, kernel, *, strides, padding, dilation, groups):
@@ -31,18 +31,33 @@ def conv(x, kernel, *, strides, padding, dilation, groups):
 
 def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
     """The transpose of `conv` in `x`: from (n, *out, k) back to (n, *space, c). This is transposed convolution."""
-    x = jax.ShapeDtypeStruct((dy.shape[0], *space, kernel.shape[-2] * groups), dy.dtype)
+    settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
+    x = _like(dy, (dy.shape[0], *space, kernel.shape[-2] * groups))
+    return jax.linear_transpose(lambda x: conv(x, kernel, **settings), x)(dy)[0]
 
-    def forward(x):
-        return conv(x, kernel, strides=strides, padding=padding, dilation=dilation, groups=groups)
 
-    return jax.linear_transpose(forward, x)(dy)[0]
+def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
+    """The transpose of `conv` in `kernel`: from (n, *space, c) and (n, *out, k) to (*window, c / groups, k)."""
+    settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
+    kernel = _like(dy, (*window, x.shape[-1] // groups, dy.shape[-1]))
+    return jax.linear_transpose(lambda kernel: conv(x, kernel, **settings), kernel)(dy)[0]
 
 
 def max_pool(x, *, window, strides, padding):
     """Maximum of `x` (n, *space, c) under a window; padding never wins."""
-    lowest = -np.inf if np.issubdtype(x.dtype, np.floating) or x.dtype.name == "bfloat16" else np.iinfo(x.dtype).min
-    return _windows(x, np.array(lowest, x.dtype), lax.max, window, strides, padding)
+    return _windows(x, lowest(x.dtype), lax.max, window, strides, padding)
+
+
+def max_pool_gather(t, x, *, window, strides, padding):
+    """From each window of `t` the element where `x` has its maximum: the derivative of `max_pool` along `t`."""
+    ones = (1,) * x.ndim
+    settings = dict(base_dilation=ones, window_dilation=ones)
+    return _choose(primitives.select_and_gather_add_p, t, x, window, strides, padding, **settings)
+
+
+def max_pool_scatter(dy, x, *, window, strides, padding):
+    """The gradient of `max_pool`: each `dy` goes where `x` has the first maximum of its window."""
+    return _choose(primitives.select_and_scatter_add_p, dy, x, window, strides, padding)
 
 
 def sum_pool(x, *, window, strides, padding):
@@ -50,7 +65,37 @@ def sum_pool(x, *, window, strides, padding):
     return _windows(x, np.array(0, x.dtype), lax.add, window, strides, padding)
 
 
+def sum_pool_transpose(dy, *, space, window, strides, padding):
+    """The transpose of `sum_pool`: each `dy` (n, *out, c) is added to every element (n, *space, c) of its window."""
+    settings = dict(window=window, strides=strides, padding=padding)
+    x = _like(dy, (dy.shape[0], *space, dy.shape[-1]))
+    return jax.linear_transpose(lambda x: sum_pool(x, **settings), x)(dy)[0]
+
+
+def lowest(dtype) -> np.ndarray:
+    """The value that every other of `dtype` is at least equal to."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return np.array(-np.inf, dtype)
+    return np.array(np.iinfo(dtype).min if jnp.issubdtype(dtype, jnp.integer) else False, dtype)
+
+
 def _windows(x, initial, operation, window, strides, padding):
-    return lax.reduce_window(
-        x, initial, operation, (1, *window, 1), (1, *strides, 1), ((0, 0), *padding, (0, 0))
+    return lax.reduce_window(x, initial, operation, (1, *window, 1), (1, *strides, 1), ((0, 0), *padding, (0, 0)))
+
+
+def _choose(primitive, values, x, window, strides, padding, **settings):
+    return primitive.bind(
+        values,
+        x,
+        select_prim=lax.ge_p,
+        window_dimensions=(1, *window, 1),
+        window_strides=(1, *strides, 1),
+        padding=((0, 0), *padding, (0, 0)),
+        **settings,
     )
+
+
+def _like(other, shape):
+    # An example for linear_transpose varies over the manual mesh axes that its cotangent varies over; one that does
+    # not would be summed over those axes a second time.
+    return jax.ShapeDtypeStruct(shape, other.dtype, manual_axis_type=jax.typeof(other).manual_axis_type)

@@ -1,0 +1,47 @@
+"""Convolutions on the CPU: the form that `choice` names, in float32 for half types."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxconv.functional.lowering import choice, plain
+from jaxconv.functional.lowering.taps import out_space
+
+
+def conv(x, kernel, **settings):
+    """See `plain.conv`."""
+    case = _case(x.shape, kernel.shape, **settings)
+    return _run(choice.CONV, plain.conv, case, x, kernel, settings)
+
+
+def conv_input_grad(dy, kernel, *, space, **settings):
+    """See `plain.conv_input_grad`."""
+    x = (dy.shape[0], *space, kernel.shape[-2] * settings["groups"])
+    case = _case(x, kernel.shape, **settings)
+    return _run(choice.INPUT_GRAD, plain.conv_input_grad, case, dy, kernel, settings | {"space": space})
+
+
+def conv_kernel_grad(x, dy, *, window, **settings):
+    """See `plain.conv_kernel_grad`."""
+    kernel = (*window, x.shape[-1] // settings["groups"], dy.shape[-1])
+    case = _case(x.shape, kernel, **settings)
+    return _run(choice.KERNEL_GRAD, plain.conv_kernel_grad, case, x, dy, settings | {"window": window})
+
+
+def _case(x, kernel, *, strides, padding, dilation, groups):
+    # Sizes may be symbols (jax.export). A batch of unknown size is treated as one image; beyond that, and for empty
+    # arrays, there is nothing to choose by.
+    if not all(isinstance(size, int) for size in (*x[1:], *kernel)) or 0 in (*x, *kernel):
+        return None
+    images = x[0] if isinstance(x[0], int) else 1
+    out = out_space(x[1:-1], kernel[:-2], strides, padding, dilation)
+    channels, features = kernel[-2], kernel[-1] // groups
+    return choice.Case(images, x[1:-1], out, kernel[:-2], channels, features, strides, padding, dilation, groups)
+
+
+def _run(table, default, case, a, b, settings):
+    if case is None or not jnp.issubdtype(a.dtype, jnp.floating):
+        return default(a, b, **settings)
+    form = choice.pick(table, case) or default
+    # XLA has no half-precision arithmetic on most CPUs: it would widen and round every single operation.
+    wide = np.promote_types(a.dtype, np.float32)
+    return form(a.astype(wide), b.astype(wide), **settings).astype(a.dtype)

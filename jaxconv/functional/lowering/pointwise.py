@@ -1,0 +1,31 @@
+"""Convolutions whose window is one element: matrix products over the channels."""
+
+from jax import lax
+
+from jaxconv.functional.lowering.taps import out_space, pad, tap, untap
+
+
+def conv(x, kernel, *, strides, padding, dilation, groups):
+    """See `plain.conv`."""
+    kernel = kernel.reshape(kernel.shape[-2:])
+    seen = _seen(x, strides, padding, dilation)
+    return lax.dot_general(seen, kernel, (((seen.ndim - 1,), (0,)), ((), ())))
+
+
+def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
+    """See `plain.conv_input_grad`."""
+    kernel = kernel.reshape(kernel.shape[-2:])
+    dx = lax.dot_general(dy, kernel, (((dy.ndim - 1,), (1,)), ((), ())))
+    return untap(dx, (0,) * len(space), strides, dilation, space, padding)
+
+
+def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
+    """See `plain.conv_kernel_grad`."""
+    seen = _seen(x, strides, padding, dilation)
+    rows = tuple(range(dy.ndim - 1))
+    return lax.dot_general(seen, dy, ((rows, rows), ((), ()))).reshape(*window, x.shape[-1], dy.shape[-1])
+
+
+def _seen(x, strides, padding, dilation):
+    out = out_space(x.shape[1:-1], (1,) * len(strides), strides, padding, dilation)
+    return tap(pad(x, padding), (0,) * len(strides), strides, dilation, out)

@@ -1,0 +1,82 @@
+"""What the primitives of this package share: definition, lowering per platform, and folding of batches."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
+
+
+def define(name, shape, plain, cpu) -> Primitive:
+    """A primitive with one result.
+
+    Args:
+        name: what a jaxpr calls it.
+        shape: function of the shapes of the arguments and the settings, giving the shape of the result, whose dtype
+            is that of the first argument.
+        plain: the form of every platform but the CPU.
+        cpu: the form of the CPU. A form is a function of arrays and keyword settings, and need not be differentiable.
+    """
+    primitive = Primitive(name)
+
+    def abstract(*avals, **settings):
+        result = shape(*(a.shape for a in avals), **settings)
+        return avals[0].update(shape=result, weak_type=False)
+
+    primitive.def_abstract_eval(abstract)
+    primitive.def_impl(functools.partial(_run, primitive))
+    mlir.register_lowering(primitive, _rule(plain))
+    mlir.register_lowering(primitive, _rule(cpu), platform="cpu")
+    return primitive
+
+
+def bind(primitive, *arrays, **settings):
+    """Apply a primitive to arrays that may vary over different manual mesh axes (`jax.shard_map`)."""
+    varying = [jax.typeof(a).manual_axis_type.varying for a in arrays]
+    axes = frozenset().union(*varying)
+    alike = [a if axes == v else lax.pcast(a, tuple(sorted(axes - v)), to="varying") for a, v in zip(arrays, varying)]
+    return primitive.bind(*alike, **settings)
+
+
+def merge(x, batch_axis, axis, groups=1):
+    """Fold the batch dimension of `x` into another.
+
+    `axis` is the dimension (of one example) that takes it; there, an index (group, rest) becomes (group, batch, rest).
+    """
+    x = jnp.moveaxis(x, batch_axis, 0)
+    axis %= x.ndim - 1
+    batch, *shape = x.shape
+    split = x.reshape(batch, *shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
+    merged = jnp.moveaxis(split, 0, axis + 1)
+    return merged.reshape(*shape[:axis], batch * shape[axis], *shape[axis + 1 :])
+
+
+def unmerge(y, batch, axis, groups=1):
+    """Undo `merge`: the batch dimension comes back as the first."""
+    axis %= y.ndim
+    size = y.shape[axis] // batch
+    split = y.reshape(*y.shape[:axis], groups, batch, size // groups, *y.shape[axis + 1 :])
+    return jnp.moveaxis(split, axis + 1, 0).reshape(batch, *y.shape[:axis], size, *y.shape[axis + 1 :])
+
+
+def _run(primitive, *arrays, **settings):
+    return _compiled(primitive, tuple(sorted(settings.items())))(*arrays)
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(primitive, settings):
+    return jax.jit(functools.partial(primitive.bind, **dict(settings)))
+
+
+def _rule(form):
+    lower = mlir.lower_fun(form, multiple_results=False)
+
+    def rule(ctx, *arrays, **settings):
+        # A form is arithmetic within one device, so the mesh axes that its arguments vary over do not matter to it.
+        avals = [ShapedArray(a.shape, a.dtype) for a in ctx.avals_in]
+        return lower(ctx.replace(avals_in=avals), *arrays, **settings)
+
+    return rule

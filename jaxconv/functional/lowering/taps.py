@@ -1,0 +1,70 @@
+"""Slices, pads and their transposes: what a window is made of."""
+
+import functools
+import itertools
+import operator
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+def offsets(window):
+    """The positions within a window, in row-major order."""
+    return list(itertools.product(*map(range, window)))
+
+
+def pad(x, padding, value=0):
+    """`x` (n, *space, c) with `value` around; written out at once, so that reading it needs no bounds checks."""
+    if not any(map(any, padding)):
+        return x
+    config = ((0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0))
+    return lax.optimization_barrier(lax.pad(x, np.array(value, x.dtype), config))
+
+
+def tap(x, offset, strides, dilation, out):
+    """What each output position (n, *out, c) sees at one offset of its window, `x` being padded already."""
+    start = [i * d for i, d in zip(offset, dilation)]
+    limit = [a + (size - 1) * s + 1 for a, size, s in zip(start, out, strides)]
+    return lax.slice(x, (0, *start, 0), (x.shape[0], *limit, x.shape[-1]), (1, *strides, 1))
+
+
+def untap(t, offset, strides, dilation, space, padding):
+    """The transpose of `pad` and `tap`: (n, *out, c) back into (n, *space, c), zeros elsewhere."""
+    config, start = [], []
+    for i, s, d, size, (low, _), out in zip(offset, strides, dilation, space, padding, t.shape[1:-1]):
+        before = i * d - low
+        after = size - before - (out - 1) * s - 1
+        config.append((max(before, 0), max(after, 0), s - 1))
+        start.append(max(-before, 0))
+    # XLA's partitioner aborts on padding that is both interior and negative, so what sticks out is sliced off.
+    t = lax.pad(t, np.array(0, t.dtype), ((0, 0, 0), *config, (0, 0, 0)))
+    limit = [a + size for a, size in zip(start, space)]
+    return lax.slice(t, (0, *start, 0), (t.shape[0], *limit, t.shape[-1]))
+
+
+def add(terms):
+    """The sum of at least one array."""
+    return functools.reduce(operator.add, terms)
+
+
+def out_space(space, window, strides, padding, dilation):
+    """The number of window positions along each dimension."""
+    return tuple(
+        (size + low + high - d * (taps - 1) - 1) // s + 1
+        for size, taps, s, (low, high), d in zip(space, window, strides, padding, dilation)
+    )
+
+
+def transposed_padding(space, out, window, padding, dilation):
+    """For stride 1: the padding with which the flipped kernel takes (n, *out, k) back to (n, *space, c)."""
+    result = []
+    for size, o, taps, (low, _), d in zip(space, out, window, padding, dilation):
+        before = d * (taps - 1) - low
+        result.append((before, size + d * (taps - 1) - o - before))
+    return tuple(result)
+
+
+def flip(kernel):
+    """`kernel` (*window, ...) reversed in every dimension of the window."""
+    return jnp.flip(kernel, tuple(range(kernel.ndim - 2)))

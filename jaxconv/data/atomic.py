@@ -41,23 +41,21 @@ def locked(path: Path, *, waiting_for: str) -> Iterator[None]:
 
 
 @contextmanager
-def folder_in_one_step(final: Path) -> Iterator[Path]:
-    """Fills a folder that appears under its name when it is complete, in the place of one that was there before.
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that is removed again, with what a process that died in its use left there.
 
-    The caller holds a lock on `final`, so that what another process left unfinished can be removed.
-
-    Args:
-        final: the folder to make.
-
-    Yields:
-        An empty folder to write to. If the block raises, it is removed and `final` stays as it was.
+    The caller holds a lock, so that no two processes use it at the same time.
     """
-    partial = final.with_name(f".{final.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
     try:
-        yield partial
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(partial, final)
+        yield path
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Renames a complete folder, in the place of an older one if there is one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(source, target)

@@ -106,9 +106,20 @@ class Dataset:
 class Records(Protocol):
     """Encoded examples of one split that can be read in any order: what a `Dataset` is decoded from."""
 
-    name: str
-    split: str
-    classes: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """The name of the data set."""
+        ...
+
+    @property
+    def split(self) -> str:
+        """The name of the split."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each class."""
+        ...
 
     def __len__(self) -> int:
         """The number of examples."""
@@ -126,8 +137,8 @@ class Records(Protocol):
         """Height, width and channels that every image is brought to."""
         ...
 
-    def read(self, index: int, shape: tuple[int, int, int]) -> tuple[UInt8[np.ndarray, "h w c"], int]:
-        """Decodes one example to an image of this shape and its label; safe to call from several threads."""
+    def read(self, indices: Sequence[int], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Decodes examples: uint8 (b, *shape) and int32 (b,); may be called from several threads at a time."""
         ...
 
 
@@ -172,12 +183,7 @@ class StreamedDataset:
 
     def gather(self, indices: npt.ArrayLike) -> tuple[UInt8[np.ndarray, "b h w c"], Int32[np.ndarray, " b"]]:
         """Images (b, h, w, c) and labels (b,) at these positions, decoded one after the other."""
-        indices = np.asarray(indices)
-        images = np.empty((len(indices), *self.image_shape), np.uint8)
-        labels = np.empty(len(indices), np.int32)
-        for row, index in enumerate(indices):
-            images[row], labels[row] = self.records.read(int(index), self.image_shape)
-        return images, labels
+        return self.records.read(np.asarray(indices).tolist(), self.image_shape)
 
 
 AnyDataset = Dataset | StreamedDataset

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings, in small letters, of what `list_images` takes for an image."""
 
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF: from 5 on, rows and columns are exchanged
 _SMALLEST_SIDE = 4
 _LARGEST_ASPECT = 8
 
@@ -95,6 +96,22 @@ def resize_images(images: UInt8[np.ndarray, "n h w c"], size: int) -> UInt8[np.n
             for pixels in images
         ]
     )
+
+
+def image_header(path: Path) -> tuple[int, int, int]:
+    """Height, width and channels (1 for gray, else 3) of an image file, upright, without decoding it.
+
+    Raises:
+        ImageError: if the file is no image.
+    """
+    if path.suffix.lower() == ".npy":
+        image = _open_npy(path)
+        return image.height, image.width, 1 if image.mode == "L" else 3
+    with open_image(path, str(path)) as image:
+        w, h = image.size
+        turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+        gray = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
+        return (w, h, 1 if gray else 3) if turned else (h, w, 1 if gray else 3)
 
 
 @contextmanager

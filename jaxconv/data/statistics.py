@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from jaxconv.data.atomic import write_text
 from jaxconv.data.dataset import AnyDataset
 
-_CHUNK_BYTES = 16 * 2**20
+_CHUNK_BYTES = 2**20
 _SAMPLE = 20_000
 _SMALLEST_STD = 1 / 255
 
@@ -17,9 +17,9 @@ _SMALLEST_STD = 1 / 255
 def normalization(dataset: AnyDataset) -> tuple[Float32[np.ndarray, " c"], Float32[np.ndarray, " c"]]:
     """Mean and standard deviation of each channel, in units in which a pixel lies in [0, 1].
 
-    All pixels of the split count, summed in float64 (exact: the sums are integers below 2**53). Of a split
-    that is decoded on access, up to 20,000 images count, evenly spaced over it. The result is kept in the
-    data set's cache.
+    All pixels of the split count, through a histogram, so that nothing is lost to rounding. Of a split that is
+    decoded on access, up to 20,000 images count, evenly spaced over it. The result is kept in the data set's
+    cache.
 
     Args:
         dataset: the training split.
@@ -44,12 +44,12 @@ def _measure(dataset: AnyDataset) -> tuple[np.ndarray, np.ndarray]:
     count = len(dataset) if dataset.in_memory else min(len(dataset), _SAMPLE)
     indices = np.arange(count) * len(dataset) // count
     rows = max(1, _CHUNK_BYTES // (h * w * c))
-    total, squares = np.zeros(c), np.zeros(c)
+    histogram = np.zeros((c, 256), np.int64)
     for start in range(0, count, rows):
         images, _ = dataset.gather(indices[start : start + rows])
-        pixels = images.reshape(-1, c).astype(np.float64)
-        total += pixels.sum(axis=0)
-        squares += np.square(pixels).sum(axis=0)
-    mean = total / (count * h * w)
-    variance = np.maximum(squares / (count * h * w) - mean**2, 0)
-    return mean / 255, np.maximum(np.sqrt(variance) / 255, _SMALLEST_STD)
+        for channel in range(c):
+            histogram[channel] += np.bincount(images[..., channel].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = histogram @ values / (count * h * w)
+    variance = np.sum(histogram * (values - mean[:, None]) ** 2, axis=1) / (count * h * w)
+    return mean, np.maximum(np.sqrt(variance), _SMALLEST_STD)

@@ -21,8 +21,9 @@ class Squares:
     def shape(self, image_size, progress):
         return 4, 5, 3
 
-    def read(self, index, shape):
-        return np.full(shape, index, np.uint8), index % 2
+    def read(self, indices, shape):
+        images = np.stack([np.full(shape, index, np.uint8) for index in indices])
+        return images, np.array(indices, np.int32) % 2
 
 
 @pytest.fixture

@@ -1,0 +1,163 @@
+"""A folder of class folders of images as a data set."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from jaxconv.data.image import image_header, list_images, read_image
+from jaxconv.data.prepared import DEFAULT_IMAGE_SIZE, HOLD_OUT_EVERY
+from jaxconv.data.progress import track
+
+_EVALUATION = ("val", "validation", "valid", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """All images of a data set that lies in a folder, in one of two forms.
+
+    Either `train/<class>/...` with one of `val`, `validation`, `valid`, `test` beside it in the same form; or
+    `<class>/...` alone, of which about a fifth is held out: the images for which the SHA-256 of
+    "<class>/<path in the class folder>", as a number, is divisible by five. An image thus never changes sides
+    when others come or go. Classes are the sorted names of the class folders (of those for training).
+
+    Attributes:
+        root: the folder.
+        classes: the name of each class.
+        splits: by the split's name, the path and the label of each image, sorted.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    splits: dict[str, list[tuple[Path, int]]]
+
+    @classmethod
+    def open(cls, root: Path) -> "ImageFolder":
+        """Lists the images in a folder.
+
+        Raises:
+            ValueError: if the folder has neither form.
+        """
+        if not (root / "train").is_dir():
+            classes = _class_folders(root)
+            return cls(root, classes, _split_by_hash(root, classes))
+        classes = _class_folders(root / "train")
+        evaluation = [name for name in _EVALUATION if (root / name).is_dir()]
+        if not evaluation:
+            raise ValueError(f"beside train there is one of {', '.join(_EVALUATION)}; {root} has none of them.")
+        unknown = set(_class_folders(root / evaluation[0])) - set(classes)
+        if unknown:
+            raise ValueError(
+                f"{root / evaluation[0]} has the classes of {root / 'train'} only; got also {sorted(unknown)}."
+            )
+        return cls(root, classes, {split: _labelled(root / split, classes) for split in ("train", evaluation[0])})
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the names, sizes and times of all images."""
+        digest = hashlib.sha256()
+        for split, files in self.splits.items():
+            for path, label in files:
+                stat = path.stat()
+                digest.update(f"{split} {label} {path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def shape(self, image_size: int | None, progress: bool) -> tuple[int, int, int]:
+        """What the images of all splits are brought to; reads the header of each file.
+
+        One channel if all are gray, else three; `image_size` squared, else their own size if all have the same,
+        else `DEFAULT_IMAGE_SIZE` squared.
+        """
+        paths = [path for files in self.splits.values() for path, _ in files]
+        found = set()
+        with (
+            track(f"Looking at {self.root.name}", len(paths), unit="images", shown=progress) as advance,
+            ThreadPoolExecutor() as pool,
+        ):
+            for header in pool.map(image_header, paths, chunksize=64):
+                found.add(header)
+                advance(1)
+        channels = max(channels for _, _, channels in found)
+        sizes = {(h, w) for h, w, _ in found}
+        if image_size is None and len(sizes) == 1:
+            return *sizes.pop(), channels
+        side = image_size or DEFAULT_IMAGE_SIZE
+        return side, side, channels
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderRecords:
+    """One split of an `ImageFolder`."""
+
+    folder: ImageFolder
+    split: str
+
+    def __len__(self) -> int:
+        return len(self.folder.splits[self.split])
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.folder.root.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each class."""
+        return self.folder.classes
+
+    def key(self) -> dict[str, str]:
+        """What names these examples: the place and the split."""
+        return {"kind": "folder", "directory": str(self.folder.root.resolve()), "split": self.split}
+
+    def fingerprint(self) -> str:
+        """A digest that changes when a file of any split does."""
+        return self.folder.fingerprint
+
+    def shape(self, image_size: int | None, progress: bool) -> tuple[int, int, int]:
+        """The same for all splits; see `ImageFolder.shape`."""
+        return self.folder.shape(image_size, progress)
+
+    def read(self, indices: Sequence[int], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Decodes examples; see `Records`.
+
+        Raises:
+            ImageError: if a file cannot be used.
+        """
+        h, w, channels = shape
+        chosen = [self.folder.splits[self.split][index] for index in indices]
+        images = np.empty((len(indices), *shape), np.uint8)
+        for row, (path, _) in enumerate(chosen):
+            images[row] = read_image(path, channels=channels, size=(h, w))
+        return images, np.array([label for _, label in chosen], np.int32)
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
+    if not names:
+        raise ValueError(f"a data set in a folder has one folder a class; {folder} has none.")
+    return tuple(names)
+
+
+def _labelled(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    present = [(folder / name, label) for label, name in enumerate(classes) if (folder / name).is_dir()]
+    return [(path, label) for place, label in present for path in list_images(place)]
+
+
+def _split_by_hash(root: Path, classes: tuple[str, ...]) -> dict[str, list[tuple[Path, int]]]:
+    splits: dict[str, list[tuple[Path, int]]] = {"train": [], "held_out": []}
+    for path, label in _labelled(root, classes):
+        digest = hashlib.sha256(path.relative_to(root).as_posix().encode()).digest()
+        held_out = int.from_bytes(digest[:8]) % HOLD_OUT_EVERY == 0
+        splits["held_out" if held_out else "train"].append((path, label))
+    missing = set(range(len(classes))) - {label for _, label in splits["train"]}
+    if missing or not splits["held_out"]:
+        raise ValueError(
+            f"{root} has too few images to hold out a fifth ({len(splits['train'])} and {len(splits['held_out'])}, "
+            f"none to train on for {[classes[label] for label in sorted(missing)]}); split them into train and val."
+        )
+    return splits

@@ -126,10 +126,9 @@ class GoogLeNet(Network):
         self.maxpool2 = _half(3)
         channels = self._add_blocks(192, unit, five)
         self.maxpool3, self.maxpool4 = _half(3), _half(last_pool)
-        self.aux1 = self.aux2 = None
-        if aux_logits:
-            head = partial(AuxiliaryHead, unit=unit, pool=aux_pool, drop_rate=aux_drop_rate)
-            self.aux1, self.aux2 = head(BLOCKS["4a"].out, num_classes), head(BLOCKS["4d"].out, num_classes)
+        head = partial(AuxiliaryHead, num_classes=num_classes, unit=unit, pool=aux_pool, drop_rate=aux_drop_rate)
+        self.aux1 = head(BLOCKS["4a"].out) if aux_logits else None
+        self.aux2 = head(BLOCKS["4d"].out) if aux_logits else None
         self.pool = global_pooling(global_pool, num_classes)
         self.dropout = Dropout(drop_rate)
         self.fc = Dense(channels, num_classes, kernel_init=_normal) if num_classes else None

@@ -15,6 +15,7 @@ starts them as networks are started today (He 2015, biases at zero).
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 from flax import nnx
@@ -83,10 +84,11 @@ class Nielsen(Network):
         self.level_names = tuple(f"conv.{i}" for i in range(len(maps)))
         self.activation = activation
         inputs = (in_chans, *maps)
-        self.conv = Sequential([ConvPool(i, o, activation, init) for i, o in zip(inputs, maps)])
+        self.conv = Sequential(*(ConvPool(i, o, activation, init) for i, o in zip(inputs, maps)))
         side = {1: 12, 2: 4}[len(maps)]
         widths = (side * side * maps[-1], *hidden)
-        self.fc = Sequential([Dense(i, o, kernel_init=dense_init, bias_init=bias_init) for i, o in zip(widths, hidden)])
+        dense = partial(Dense, kernel_init=dense_init, bias_init=bias_init)
+        self.fc = Sequential(*(dense(i, o) for i, o in zip(widths, hidden)))
         self.dropout = Dropout(drop_rate)
         self.softmax = Dense(widths[-1], num_classes, kernel_init=initializers.zeros) if num_classes else None
 

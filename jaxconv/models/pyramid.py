@@ -35,7 +35,7 @@ class Pyramid(Network):
     ):
         inputs = (in_chans, *depths)
         self.level_names = tuple(f"steps.{i}" for i in range(len(depths)))
-        self.steps = Sequential([ConvNorm(i, o, 3, strides=2, padding="SAME") for i, o in zip(inputs, depths)])
+        self.steps = Sequential(*(ConvNorm(i, o, 3, strides=2, padding="SAME") for i, o in zip(inputs, depths)))
         self.pool = global_pooling(global_pool, num_classes)
         self.dropout = Dropout(drop_rate)
         self.fc = Dense(inputs[-1], num_classes) if num_classes else None

@@ -51,19 +51,15 @@ class Inception(nnx.Module):
     ):
         self.branch1 = unit(in_channels, widths.one, 1, padding=0)
         self.branch2 = Sequential(
-            [
-                unit(in_channels, widths.reduce_three, 1, padding=0),
-                unit(widths.reduce_three, widths.three, 3, padding=1),
-            ]
+            unit(in_channels, widths.reduce_three, 1, padding=0),
+            unit(widths.reduce_three, widths.three, 3, padding=1),
         )
         self.branch3 = Sequential(
-            [
-                unit(in_channels, widths.reduce_five, 1, padding=0),
-                unit(widths.reduce_five, widths.five, five, padding=five // 2),
-            ]
+            unit(in_channels, widths.reduce_five, 1, padding=0),
+            unit(widths.reduce_five, widths.five, five, padding=five // 2),
         )
         self.branch4 = Sequential(
-            [MaxPool(3, strides=1, padding=1), unit(in_channels, widths.pool_project, 1, padding=0)]
+            MaxPool(3, strides=1, padding=1), unit(in_channels, widths.pool_project, 1, padding=0)
         )
 
     def __call__(

@@ -5,7 +5,7 @@ silently loses no running statistics. Nothing above this file needs flax.
 """
 
 import hashlib
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ Tree = dict[Any, Any]
 ModuleT = TypeVar("ModuleT", bound=nnx.Module)
 
 
+@runtime_checkable
 class Apply(Protocol):
     """A network as a pure function."""
 
@@ -86,7 +87,8 @@ def functionalize(module: nnx.Module, key: int | PRNGKeyArray | None = 0) -> tup
     return apply, nnx.to_pure_dict(declared), nnx.to_pure_dict(running)
 
 
-def _filled(template: nnx.State, values: Tree) -> nnx.State:
+def _filled(template, values: Tree):
+    """A state like the template that holds `values` (unannotated: flax's State is no type that beartype can check)."""
     state = jax.tree.map(lambda leaf: leaf, template)
     nnx.replace_by_pure_dict(state, values)
     return state

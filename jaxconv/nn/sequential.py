@@ -9,6 +9,9 @@ from jaxconv.nn.dropout import branch_key
 class Sequential(nnx.List):
     """Layers applied in order; their attribute paths are their numbers, as in PyTorch's `nn.Sequential`."""
 
+    def __init__(self, *layers: nnx.Module):
+        super().__init__(layers)
+
     def __call__(
         self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n *out k"]:

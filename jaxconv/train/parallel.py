@@ -7,9 +7,11 @@ the parameters do not depend on the number of devices.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -34,9 +36,17 @@ def data_mesh(devices: int | None = None) -> Mesh:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """A copy of every leaf on every device. The copy owns its memory, so that it may be donated."""
-    sharding = NamedSharding(mesh, P())
-    return jax.tree.map(lambda leaf: jax.device_put(leaf, sharding, may_alias=False), tree)
+    """A copy of every leaf on every device.
+
+    The copy owns its memory and may be donated. `jax.device_put` does not promise that: on the first device it may
+    hand out the source itself, even with `may_alias=False`, and donating the copy then deletes the source.
+    """
+    return _copier(mesh)(tree)
+
+
+@lru_cache
+def _copier(mesh: Mesh) -> Callable[[Any], Any]:
+    return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=NamedSharding(mesh, P()))
 
 
 def shard_batch(batch: Any, mesh: Mesh, *, axis: int = 0) -> Any:

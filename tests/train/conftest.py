@@ -60,6 +60,7 @@ def make_experiment():
             "optimizer": lambda rate: optax.sgd(rate, momentum=0.9),
             "epochs": 3,
             "batch_size": 16,
+            "devices": 1,
             "settings": {"epochs": 3, "batch_size": 16},
         }
         return Experiment(**{**values, **changes})

@@ -72,9 +72,9 @@ def test_the_course_of_each_schedule():
 
 
 def test_mistakes_name_the_choices():
-    with pytest.raises(ValueError, match="optimizer must be one of sgd, momentum, .*; got 'adan'"):
+    with pytest.raises(ValueError, match=r"optimizer must be one of sgd, momentum, .*; got 'adan'"):
         make_optimizer("adan", 0.1)
-    with pytest.raises(ValueError, match="schedule must be one of constant, .*; got 'step'"):
+    with pytest.raises(ValueError, match=r"schedule must be one of constant, .*; got 'step'"):
         make_schedule("step", 10, 0.1)
     with pytest.raises(ValueError, match="weight_decay must be zero or positive; got -1"):
         make_optimizer("sgd", 0.1, weight_decay=-1)

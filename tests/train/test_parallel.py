@@ -21,9 +21,7 @@ def largest_difference(a, b) -> float:
 
 def after_20_steps(experiment):
     trainer = Trainer(experiment)
-    state = trainer.initial_state()
-    for _, state in trainer.take(state, 0, 20):  # noqa: B007  (only the last state is wanted)
-        pass
+    *_, (_, state) = trainer.take(trainer.initial_state(), 0, 20)
     return state, trainer.evaluate(state)
 
 
@@ -38,7 +36,7 @@ def test_eight_devices_equal_one_with_batch_norm(make_experiment):
 
 
 def test_pmap_and_the_mesh_and_one_device_take_the_same_step():
-    """What `pmap` did: gradients of each device's rows, averaged. Norm-free, because pmap's batch norm is per device."""
+    """What `pmap` did: gradients of each device's rows, averaged. Norm-free, as pmap's batch norm is per device."""
     data = stripes(32)
     x, y = jnp.asarray(data.images, jnp.float32) / 255, jnp.asarray(data.labels)
     optimizer = optax.sgd(0.1)
@@ -72,9 +70,10 @@ def test_the_batch_is_split_and_the_state_is_not():
     assert all(s.data.shape == (8,) for s in whole.addressable_shards)
 
 
-def test_a_replicated_copy_may_be_donated():
+@pytest.mark.parametrize("devices", [1, 8])
+def test_a_replicated_copy_may_be_donated(devices):
     source = jnp.arange(4.0)
-    copy = replicate(source, data_mesh(1))
+    copy = replicate(source, data_mesh(devices))
     jax.jit(lambda v: v + 1, donate_argnums=0)(copy)
     assert source.tolist() == [0, 1, 2, 3]
 

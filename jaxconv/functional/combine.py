@@ -61,13 +61,21 @@ def squeeze_excite(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
-        ValueError: kernels that do not lead from c channels back to c.
+        TypeError: arrays of more than one dtype.
+        ValueError: kernels or biases that do not lead from c channels back to c.
     """
     channels, hidden = x.shape[-1], reduce_kernel.shape[-1]
-    if reduce_kernel.shape != (channels, hidden) or expand_kernel.shape != (hidden, channels):
+    arrays = reduce_kernel, reduce_bias, expand_kernel, expand_bias
+    shapes = tuple(array.shape for array in arrays)
+    if shapes != ((channels, hidden), (hidden,), (hidden, channels), (channels,)):
         raise ValueError(
-            f"Kernels must be (c, r) and (r, c) for x with c={channels} channels; "
-            f"their shapes are {reduce_kernel.shape} and {expand_kernel.shape}."
+            f"Kernels and biases must be (c, r), (r,), (r, c), (c,) for x with c={channels} channels; "
+            f"their shapes are {', '.join(map(str, shapes))}."
+        )
+    if any(array.dtype != x.dtype for array in arrays):
+        raise TypeError(
+            "x, kernels and biases must share a dtype, there is no promotion; "
+            f"x is {x.dtype}, the others are {', '.join(str(array.dtype) for array in arrays)}."
         )
     squeezed = global_avg_pool(x)
     squeezed = activation(squeezed @ reduce_kernel + reduce_bias[None])
@@ -75,7 +83,7 @@ def squeeze_excite(
     return x * weights.reshape(x.shape[0], *(1,) * (x.ndim - 2), channels)
 
 
-def stochastic_depth(x: Float[Array, "n *rest"], rate: float, key: PRNGKeyArray) -> Float[Array, "n *rest"]:
+def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKeyArray) -> Float[Array, "n *rest"]:
     """Examples of a residual branch set to zero with probability `rate`, the others divided by 1 - rate.
 
     Huang et al., arXiv:1603.09382, in the inverted form of timm's `DropPath`: the expectation is `x`, and evaluation

@@ -9,7 +9,7 @@ def cross_entropy(
     logits: Float[Array, "n k"],
     labels: Int[Array, "n"] | Float[Array, "n k"],
     *,
-    smoothing: float = 0.0,
+    smoothing: int | float = 0.0,
     where: Bool[Array, "n"] | None = None,
 ) -> Float[Array, ""]:
     """Mean over examples of -sum of target * log softmax(logits).
@@ -44,7 +44,7 @@ def multiclass_hinge(
     logits: Float[Array, "n k"],
     labels: Int[Array, "n"],
     *,
-    margin: float = 1.0,
+    margin: int | float = 1.0,
     where: Bool[Array, "n"] | None = None,
 ) -> Float[Array, ""]:
     """Mean over examples of the sum over wrong classes j of max(0, s_j - s_y + margin), the multiclass SVM loss.

@@ -39,7 +39,7 @@ def batch_norm(
     scale: Float[Array, "c"],
     bias: Float[Array, "c"],
     *,
-    epsilon: float,
+    epsilon: int | float,
 ) -> Float[Array, "n *space c"]:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias, for each channel (Ioffe and Szegedy, arXiv:1502.03167).
 
@@ -64,7 +64,7 @@ def batch_norm(
 
 
 def layer_norm(
-    x: Float[Array, "*batch c"], scale: Float[Array, "c"], bias: Float[Array, "c"], *, epsilon: float
+    x: Float[Array, "*batch c"], scale: Float[Array, "c"], bias: Float[Array, "c"], *, epsilon: int | float
 ) -> Float[Array, "*batch c"]:
     """Each position normalised over its channels, then scaled and shifted (Ba et al., arXiv:1607.06450).
 
@@ -92,7 +92,7 @@ def group_norm(
     bias: Float[Array, "c"],
     *,
     groups: int,
-    epsilon: float,
+    epsilon: int | float,
 ) -> Float[Array, "n *space c"]:
     """Each example normalised over space and over its channels' group (Wu and He, arXiv:1803.08494).
 
@@ -119,7 +119,7 @@ def group_norm(
 
 
 def local_response_norm(
-    x: Float[Array, "n *space c"], *, size: int, alpha: float, beta: float, k: float
+    x: Float[Array, "n *space c"], *, size: int, alpha: int | float, beta: int | float, k: int | float
 ) -> Float[Array, "n *space c"]:
     """Quotient x / (k + alpha / size * sum of x^2 over `size` neighbouring channels)^beta.
 
@@ -150,7 +150,7 @@ def local_response_norm(
 
 
 def standardize_kernel(
-    kernel: Float[Array, "*window i k"], gain: Float[Array, "k"] | None = None, *, epsilon: float
+    kernel: Float[Array, "*window i k"], gain: Float[Array, "k"] | None = None, *, epsilon: int | float
 ) -> Float[Array, "*window i k"]:
     """Each output channel's kernel with mean 0 and variance 1 (Qiao et al., arXiv:1903.10520), times `gain`.
 
@@ -185,7 +185,7 @@ def _moments(x, axes: tuple[int, ...], *, keepdims: bool):
     return mean if keepdims else mean.squeeze(axes), variance
 
 
-def _normalized(x, axes: tuple[int, ...], epsilon: float):
+def _normalized(x, axes: tuple[int, ...], epsilon: int | float):
     mean, variance = _moments(x, axes, keepdims=True)
     return (x - mean) * lax.rsqrt(variance + epsilon)
 

@@ -87,7 +87,7 @@ def lp_pool(
     x: Float[Array, "n *space c"],
     window: int | Sequence[int],
     *,
-    p: float = 2,
+    p: int | float = 2,
     strides: int | Sequence[int],
     padding: Padding,
 ) -> Float[Array, "n *out c"]:

@@ -1,0 +1,40 @@
+import re
+
+import numpy as np
+import pytest
+
+from jaxconv.functional.settings import named_padding, padding_per_dimension, per_dimension, whole
+
+
+def test_one_int_stands_for_every_dimension():
+    assert per_dimension("strides", 2, 3) == (2, 2, 2)
+    assert per_dimension("strides", [1, np.int64(3)], 2) == (1, 3)
+    assert padding_per_dimension(1, 2) == ((1, 1), (1, 1))
+    assert padding_per_dimension([(0, 1), [2, 3]], 2) == ((0, 1), (2, 3))
+    assert padding_per_dimension("SAME_LOWER", 2) == ("SAME_LOWER", "SAME_LOWER")
+
+
+@pytest.mark.parametrize("value", [1.0, "2", None, True, np.ones(2)])
+def test_settings_are_whole_numbers(value):
+    with pytest.raises(TypeError, match="strides must be a whole number"):
+        whole("strides", value, 1)
+
+
+@pytest.mark.parametrize("padding", [((1, 1), (1, 2, 3)), ((1, 1),), (1, 1), ("SAME", "SAME"), ()])
+def test_pairs_are_one_a_dimension(padding):
+    rule = 'padding must be "SAME", "SAME_LOWER", "VALID", an int or one (low, high) pair a dimension; '
+    with pytest.raises(ValueError, match=re.escape(f"{rule}there are 2 spatial dimensions, padding is {padding!r}.")):
+        padding_per_dimension(padding, 2)
+
+
+def test_padding_widths_are_whole_and_not_negative():
+    with pytest.raises(TypeError, match=r"padding must be a whole number, known when traced; got 0\.5\."):
+        padding_per_dimension(0.5, 2)
+    with pytest.raises(ValueError, match=r"padding must be at least 0; got -2\."):
+        padding_per_dimension(((0, 0), (0, -2)), 2)
+
+
+@pytest.mark.parametrize("name", ["same", "CIRCULAR", ""])
+def test_paddings_have_three_names(name):
+    with pytest.raises(ValueError, match=re.escape(f"got {name!r}.")):
+        named_padding(name)

@@ -11,10 +11,21 @@ from typing import Any
 from jaxtyping import PRNGKeyArray
 
 from jaxconv.models import googlenet, lenet, nielsen, pyramid
+from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.network import ModelInfo, Network, Variant
 from jaxconv.nn import initialize
 
-__all__ = ["MODELS", "ModelInfo", "Network", "Variant", "create_model", "list_models", "model_info"]
+__all__ = [
+    "MODELS",
+    "FeatureInfo",
+    "ModelInfo",
+    "Network",
+    "Variant",
+    "create_model",
+    "feature_info",
+    "list_models",
+    "model_info",
+]
 
 MODELS: Mapping[str, Variant] = MappingProxyType(
     {

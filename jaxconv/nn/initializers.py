@@ -38,10 +38,12 @@ def trunc_normal(deviation: float) -> Initializer:
     """
 
     def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        values = rng.standard_normal(shape, np.float32)
-        while (outside := np.abs(values) > 2).any():
-            values[outside] = rng.standard_normal(int(outside.sum()), np.float32)
-        return values * np.float32(deviation)
+        values = rng.standard_normal(math.prod(shape), np.float32)
+        outside = np.flatnonzero(np.abs(values) > 2)
+        while outside.size:
+            values[outside] = rng.standard_normal(outside.size, np.float32)
+            outside = outside[np.abs(values[outside]) > 2]
+        return values.reshape(shape) * np.float32(deviation)
 
     return draw
 

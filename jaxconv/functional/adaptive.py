@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float, Real
 
 from jaxconv.functional.pool import avg_pool, max_pool
-from jaxconv.functional.settings import per_dimension
+from jaxconv.functional.settings import check_floating, per_dimension, space_rank
 
 
 def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) -> Float[Array, "n *out c"]:
@@ -29,11 +29,10 @@ def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) 
         ValueError: `size` is not one positive int a dimension.
     """
     size = _checked_size(x, size)
+    check_floating("adaptive_avg_pool", x)
     parts = _even_parts(x, size)
     if parts is not None:
         return avg_pool(x, parts, strides=parts, padding="VALID")
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"adaptive_avg_pool takes floating numbers and keeps their dtype; x is {x.dtype}.")
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     for axis, (length, count) in enumerate(zip(x.shape[1:-1], size), start=1):
         starts, ends = _edges(length, count)
@@ -79,9 +78,8 @@ def global_avg_pool(x: Float[Array, "n *space c"]) -> Float[Array, "n c"]:
         TypeError: `x` is not floating.
         ValueError: `x` has no spatial dimension.
     """
-    axes = _space_axes(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"global_avg_pool takes floating numbers and keeps their dtype; x is {x.dtype}.")
+    axes = tuple(range(1, 1 + space_rank(x)))
+    check_floating("global_avg_pool", x)
     return x.mean(axes, dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
 
 
@@ -91,17 +89,11 @@ def global_max_pool(x: Real[Array, "n *space c"]) -> Real[Array, "n c"]:
     Raises:
         ValueError: `x` has no spatial dimension.
     """
-    return x.max(_space_axes(x))
-
-
-def _space_axes(x) -> tuple[int, ...]:
-    if x.ndim < 3:
-        raise ValueError(f"x must be (n, *space, c) with at least one spatial dimension; its shape is {x.shape}.")
-    return tuple(range(1, x.ndim - 1))
+    return x.max(tuple(range(1, 1 + space_rank(x))))
 
 
 def _checked_size(x, size) -> tuple[int, ...]:
-    return per_dimension("size", size, len(_space_axes(x)))
+    return per_dimension("size", size, space_rank(x))
 
 
 def _even_parts(x, size: tuple[int, ...]) -> tuple[int, ...] | None:

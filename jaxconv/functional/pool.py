@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Real
 
 from jaxconv.functional import lowering, sizes
 from jaxconv.functional.conv import depthwise_conv
-from jaxconv.functional.settings import Padding, padding_per_dimension, per_dimension
+from jaxconv.functional.settings import Padding, check_floating, padding_per_dimension, per_dimension, space_rank
 
 
 def max_pool(
@@ -74,7 +74,7 @@ def avg_pool(
         TypeError: `x` is not floating.
         ValueError: wrong rank, a bad setting, a place that could see padding only, or an empty output.
     """
-    _check_floating("avg_pool", x)
+    check_floating("avg_pool", x)
     window, strides, stated, pairs = _geometry(x, window, strides, padding, ceil_mode)
     accumulated = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     total = lowering.sum_pool(accumulated, window=window, strides=strides, padding=pairs)
@@ -109,7 +109,7 @@ def lp_pool(
         TypeError: `x` is not floating.
         ValueError: `p` below 1 or infinite, wrong rank, a bad setting, or an empty output.
     """
-    _check_floating("lp_pool", x)
+    check_floating("lp_pool", x)
     if not 1 <= p < math.inf:
         raise ValueError(f"p must be finite and at least 1 (max_pool of abs(x) is the limit); got {p}.")
     window, strides, _, pairs = _geometry(x, window, strides, padding, ceil_mode=False)
@@ -138,8 +138,8 @@ def blur_pool(
         TypeError: `x` is not floating.
         ValueError: wrong rank, a bad setting, or a border too wide to reflect.
     """
-    _check_floating("blur_pool", x)
-    rank = _rank(x)
+    check_floating("blur_pool", x)
+    rank = space_rank(x)
     window, strides = per_dimension("window", window, rank), per_dimension("strides", strides, rank)
     border = tuple((stride - 1 + taps - 1) // 2 for taps, stride in zip(window, strides))
     if any(width >= size for width, size in zip(border, x.shape[1:-1])):
@@ -153,20 +153,9 @@ def blur_pool(
     return depthwise_conv(reflected, kernel, padding="VALID", strides=strides)
 
 
-def _rank(x) -> int:
-    if x.ndim < 3:
-        raise ValueError(f"x must be (n, *space, c) with at least one spatial dimension; its shape is {x.shape}.")
-    return x.ndim - 2
-
-
-def _check_floating(name: str, x) -> None:
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"{name} takes floating numbers and keeps their dtype; x is {x.dtype}.")
-
-
 def _geometry(x, window, strides, padding, ceil_mode: bool):
     """Full window and strides, the padding as stated, and the padding that also covers a last, partial place."""
-    rank = _rank(x)
+    rank = space_rank(x)
     window, strides = per_dimension("window", window, rank), per_dimension("strides", strides, rank)
     pads = padding_per_dimension(padding, rank)
     dimensions = tuple(zip(x.shape[1:-1], window, strides, pads))
@@ -194,7 +183,7 @@ def _counts(space, window, strides, pairs, counted) -> np.ndarray:
     return reduce(np.multiply.outer, each)[None, ..., None]
 
 
-def _power(base, exponent: float):
+def _power(base, exponent):
     """The power of a base that is at least 0, with derivatives of zero instead of infinity at 0."""
     inside = base != 0  # true for NaN, which stays NaN
     return jnp.where(inside, jnp.where(inside, base, 1) ** exponent, 0)

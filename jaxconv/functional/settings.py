@@ -1,8 +1,10 @@
-"""Settings as callers may write them, made full: one value for every spatial dimension."""
+"""Settings as callers may write them, made full: one value for every spatial dimension; and what arrays must be."""
 
 import operator
 from collections.abc import Sequence
 from typing import Any
+
+import jax.numpy as jnp
 
 _PADDING_RULE = '"SAME", "SAME_LOWER", "VALID", an int or one (low, high) pair a dimension'
 NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
@@ -72,3 +74,24 @@ def named_padding(name: str) -> str:
     if name not in NAMED_PADDINGS:
         raise ValueError(f"padding must be {_PADDING_RULE}; got {name!r}.")
     return name
+
+
+def space_rank(x) -> int:
+    """The number of spatial dimensions of `x` (n, *space, c).
+
+    Raises:
+        ValueError: there is none.
+    """
+    if x.ndim < 3:
+        raise ValueError(f"x must be (n, *space, c) with at least one spatial dimension; its shape is {x.shape}.")
+    return x.ndim - 2
+
+
+def check_floating(name: str, x) -> None:
+    """Accepts `x` for the function `name` if it is floating.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"{name} takes floating numbers and keeps their dtype; x is {x.dtype}.")

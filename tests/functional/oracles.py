@@ -53,9 +53,13 @@ def windows(x, *, window, strides, pairs, ceil_mode=False):
     space = x.shape[1:-1]
     starts = []
     for size, taps, stride, (low, high) in zip(space, window, strides, pairs):
-        # A place fits wholly or, rounding up, begins within the low padding and the real pixels.
+        # A place fits wholly; rounding up adds one where the places before leave something uncovered, unless that one
+        # would begin beyond the low padding and the real pixels.
         begins = range(-low, size + high, stride)
-        starts.append([s for s in begins if s + taps <= size + high or (ceil_mode and s < size)])
+        wanted = [s for s in begins if s + taps <= size + high]
+        if ceil_mode:
+            wanted = [s for s in begins if s in wanted or (s < size and s - stride + taps < size + high)]
+        starts.append(wanted)
     out = tuple(len(s) for s in starts)
     for n in range(x.shape[0]):
         for place in product(*map(range, out)):

@@ -1,0 +1,74 @@
+import inspect
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functional import oracles
+
+import jaxconv.functional as F
+
+CASES = [
+    ((2, 7, 9, 3), (3, 4)),
+    ((1, 8, 6, 2), (4, 3)),  # even parts
+    ((1, 5, 3, 2), (7, 3)),  # more parts than positions
+    ((2, 10, 2), (4,)),
+    ((1, 4, 5, 3, 2), (2, 3, 2)),
+]
+
+
+@pytest.mark.parametrize("shape, size", CASES)
+def test_adaptive_pools_are_their_definition(shape, size, rng):
+    x = jnp.asarray(rng.standard_normal(shape), jnp.float32)
+    expected = oracles.adaptive_pool(x, size, lambda part: part.mean(0))
+    np.testing.assert_allclose(F.adaptive_avg_pool(x, size), expected, rtol=1e-5, atol=1e-6)
+    expected = oracles.adaptive_pool(x, size, lambda part: part.max(0))
+    np.testing.assert_array_equal(F.adaptive_max_pool(x, size), expected)
+
+
+@pytest.mark.parametrize("shape, size", [CASES[0], CASES[2]])
+@pytest.mark.parametrize("function, reduce", [(F.adaptive_avg_pool, np.mean), (F.adaptive_max_pool, np.max)])
+def test_gradients_reach_what_the_windows_hold(shape, size, function, reduce, rng):
+    x = jnp.asarray(rng.permutation(np.prod(shape)).reshape(shape), jnp.float32)
+    t = jnp.asarray(rng.standard_normal(shape), jnp.float32)
+    step, wide = 1e-4, np.asarray(x, np.float64)
+    moved = oracles.adaptive_pool(wide + step * np.asarray(t), size, lambda part: reduce(part, 0))
+    slope = (moved - oracles.adaptive_pool(wide, size, lambda part: reduce(part, 0))).sum() / step
+    gradient = jax.grad(lambda x: function(x, size).sum())(x)
+    np.testing.assert_allclose(jnp.vdot(gradient, t), slope, rtol=1e-3)
+
+
+def test_the_gradient_of_a_tie_is_whole():
+    gradient = jax.grad(lambda x: F.adaptive_max_pool(x, 2).sum())(jnp.ones((1, 3, 3, 1)))
+    np.testing.assert_array_equal(gradient[0, :, :, 0], [[1, 1, 0], [1, 1, 0], [0, 0, 0]])
+
+
+def test_global_pools(rng):
+    x = jnp.asarray(rng.standard_normal((3, 4, 5, 2)), jnp.float32)
+    np.testing.assert_allclose(F.global_avg_pool(x), np.asarray(x, np.float64).mean((1, 2)), rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(F.global_max_pool(x), np.asarray(x).max((1, 2)))
+    np.testing.assert_allclose(F.adaptive_avg_pool(x, 1)[:, 0, 0], F.global_avg_pool(x), rtol=1e-5, atol=1e-7)
+    for function in (F.global_avg_pool, F.global_max_pool):
+        assert function(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
+        assert function(x[:, :, 0]).shape == (3, 2)
+
+
+@pytest.mark.parametrize("function", [F.adaptive_avg_pool, F.adaptive_max_pool])
+def test_mistakes_with_adaptive_pools(function):
+    x = jnp.ones((1, 4, 4, 1))
+    with pytest.raises(ValueError, match=re.escape("size must be one int or one for each spatial dimension")):
+        function(x, (2, 2, 2))
+    with pytest.raises(ValueError, match=r"size must be at least 1; got 0\."):
+        function(x, 0)
+    with pytest.raises(ValueError, match=re.escape("its shape is (4, 1).")):
+        inspect.unwrap(function)(x[0, 0], 2)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_averages_of_whole_numbers_are_refused(size):
+    x = jnp.ones((1, 4, 4, 1), jnp.int32)
+    with pytest.raises(TypeError, match=r"takes floating numbers and keeps their dtype; x is int32\."):
+        inspect.unwrap(F.adaptive_avg_pool)(x, size)
+    with pytest.raises(TypeError, match=r"takes floating numbers and keeps their dtype; x is int32\."):
+        inspect.unwrap(F.global_avg_pool)(x)

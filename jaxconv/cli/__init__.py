@@ -9,7 +9,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import tyro
 
     from jaxconv.cli.evaluate import evaluate
-    from jaxconv.cli.list import list_
+    from jaxconv.cli.listing import list_
     from jaxconv.cli.predict import predict
     from jaxconv.cli.summary import summary
     from jaxconv.cli.train import train

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from jaxconv.cli.knobs import LOSSES
 from jaxconv.cli.restored import Restored
+from jaxconv.cli.show import show
 from jaxconv.data import load_dataset
 from jaxconv.train.evaluate import evaluate as measure
 from jaxconv.train.parallel import compile_evaluation, data_mesh, replicate
@@ -52,5 +52,5 @@ def evaluate(
     table.add_row("test loss", f"{metrics['loss']:.4f}")
     table.add_row("model, data", f"{model.run.record['model']['name']}, {data['name']}")
     table.add_row("checkpoint", f"step {model.step} of {run}")
-    Console(soft_wrap=True).print(table)
+    show(table)
     return 0

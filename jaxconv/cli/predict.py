@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from jaxconv.cli.restored import Restored
+from jaxconv.cli.show import show
 from jaxconv.data import ImageError, list_images, read_image
 
 
@@ -96,4 +96,4 @@ def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         table = Table("image", *[str(i + 1) for i in range(len(rows[0]["top"]))])
         for row in rows:
             table.add_row(row["image"], *[f"{t['class']} {t['probability']:.1%}" for t in row["top"]])
-        Console(soft_wrap=True).print(table)
+        show(table)

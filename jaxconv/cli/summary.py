@@ -5,8 +5,8 @@ import json
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from jaxconv.cli.show import show
 from jaxconv.explain.summary import summary as summarize
 from jaxconv.explain.summary import summary_table
 from jaxconv.models import create_model, model_info
@@ -40,5 +40,5 @@ def summary(
     if as_json:
         print(json.dumps(dataclasses.asdict(result)))
         return 0
-    Console(soft_wrap=True).print(summary_table(result))
+    show(summary_table(result))
     return 0

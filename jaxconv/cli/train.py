@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from jaxconv.cli.knobs import Knobs, build_experiment
+from jaxconv.cli.show import show
 from jaxconv.train import Experiment, Result, fit
 
 
@@ -44,5 +44,5 @@ def report(experiment: Experiment, result: Result) -> None:
         table.add_row("time", f"{result.seconds:.1f} s, of which {result.compile_seconds:.1f} s until the first step")
     else:
         table.add_row("time", "this run had been finished before: nothing was left to do")
-    table.add_row("run directory", str(result.directory))
-    Console(soft_wrap=True).print(table)
+    show(table)
+    print(f"run directory: {result.directory}")

@@ -27,5 +27,8 @@ def answer(command: Callable[[], int]) -> int:
 
 
 def named_as_flag(message: str) -> str:
-    """The message with the setting at its start named as its flag: `batch_size must ...` to `--batch-size must ...`."""
-    return re.sub(r"^([a-z]+(?:_[a-z]+)*)(?= must\b)", lambda m: "--" + m[1].replace("_", "-"), message)
+    """The message with the setting at its start named as its flag.
+
+    `batch_size must ...` becomes `--batch-size must ...`; a single word is a setting only where `must` follows.
+    """
+    return re.sub(r"^[a-z]+(?:(?:_[a-z]+)+\b|(?= must\b))", lambda m: "--" + m[0].replace("_", "-"), message)

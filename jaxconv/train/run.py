@@ -74,7 +74,7 @@ class Run:
             RunError: if the directory holds something else, or a run with other settings; the message names them.
         """
         path = Path(directory)
-        if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists()):
+        if path.is_file() or (not (path / "run.json").exists() and _foreign(path)):
             raise RunError(f"{directory} is neither empty nor a run directory; it is left as it is.")
         settings = json.loads(json.dumps(dict(settings)))
         if (path / "run.json").exists():
@@ -105,6 +105,11 @@ class Run:
         with (self.directory / "command.txt").open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}  {shlex.join(sys.argv)}\n")
         _write_json(self.directory / "environment.json", environment())
+
+
+def _foreign(directory: Path) -> list[Path]:
+    """What lies in a directory, but for what a start that was killed left behind."""
+    return [p for p in directory.iterdir() if p.suffix != ".partial"] if directory.is_dir() else []
 
 
 def environment() -> dict[str, Any]:

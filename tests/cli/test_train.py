@@ -42,9 +42,10 @@ def test_places_may_change(run):
     assert main(["train", *ARGUMENTS[:-1], "2", "--data-dir", str(run), "--out", str(run), "--quiet"]) == 0
 
 
-def test_a_network_with_auxiliary_heads_and_batch_norm(tmp_path):
-    arguments = ["--model", "pyramid", "--epochs", "1", "--batch-size", "128", "--dtype", "bfloat16", "--quiet"]
-    assert main(["train", *arguments, "--out", str(tmp_path / "run")]) == 0
+def test_batch_norm_in_half_precision_with_flips_and_the_hinge_loss(tmp_path):
+    arguments = ["--model", "conv_pyramid", "--epochs", "1", "--batch-size", "256", "--dtype", "bfloat16", "--quiet"]
+    options = ["--loss", "hinge", "--augment", "shift+flip", "--optimizer", "lamb", "--schedule", "steps"]
+    assert main(["train", *arguments, *options, "--out", str(tmp_path / "run")]) == 0
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,8 @@ def test_choices_equal_the_tables():
 
 def test_only_a_setting_at_the_start_becomes_a_flag():
     assert named_as_flag("batch_size must be positive") == "--batch-size must be positive"
+    assert named_as_flag("seed must lie") == "--seed must lie"
+    assert named_as_flag("data_dir names a folder; x is none") == "--data-dir names a folder; x is none"
     assert named_as_flag("the loss must stay finite") == "the loss must stay finite"
     assert named_as_flag("no network matches") == "no network matches"
 

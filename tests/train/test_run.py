@@ -32,6 +32,11 @@ def test_foreign_directories_are_left_alone(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
+def test_a_start_that_was_killed_is_no_foreign_directory(tmp_path):
+    (tmp_path / "run.json.partial").write_text('{"sett')
+    assert Run.start(tmp_path, {"seed": 1}, {}).settings == {"seed": 1}
+
+
 def test_what_is_no_run_is_refused_with_what_was_expected(tmp_path):
     with pytest.raises(RunError, match=r"there is no such directory. Expected what `jaxconv train"):
         Run.open(tmp_path / "absent")

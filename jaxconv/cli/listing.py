@@ -3,9 +3,9 @@
 import difflib
 
 import tyro
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from jaxconv.cli.show import show
 from jaxconv.models import list_models, model_info
 
 
@@ -19,10 +19,12 @@ def list_(pattern: tyro.conf.Positional[str] = "*") -> int:
     if not names:
         close = difflib.get_close_matches(pattern.strip("*"), list_models(), cutoff=0.4) or list_models()
         raise ValueError(f"no network matches {pattern!r}; close names are {', '.join(close)}.")
-    table = Table("name", "input", "classes", "source")
+    table = Table("name", Column("parameters", justify="right"), "input", "classes", "source")
     for name in names:
         info = model_info(name)
         (height, width), fixed = info.input_size, "" if info.fixed_input_size else " or other"
-        table.add_row(name, f"{height}x{width}x{info.in_chans}{fixed}", str(info.num_classes), info.source)
-    Console(soft_wrap=True).print(table)
+        table.add_row(
+            name, f"{info.parameters:,}", f"{height}x{width}x{info.in_chans}{fixed}", str(info.num_classes), info.source
+        )
+    show(table)
     return 0

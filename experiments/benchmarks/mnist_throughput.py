@@ -1,9 +1,10 @@
 """CPU training throughput of Nielsen's two-convolution network: jaxconv beside plain lax, Keras 3 on JAX and PyTorch.
 
 Network: row 3 of Nielsen 2015, "Neural Networks and Deep Learning", chapter 6 (`nielsen_conv2`, 85,670 parameters),
-28x28x1 images, batches of 128, float32, SGD with momentum 0.9. Everyone pools before the sigmoid, takes the batches in
-the same order, and keeps loss and accuracy. Before anything is timed each must show that it computes the same function:
-same number of parameters, same loss on the same weights, same loss after five steps.
+28x28x1 images, batches of 128, float32, SGD with momentum 0.9. Everyone pools before the sigmoid, takes the same
+batches (Keras' `fit` shuffles those of a block), and keeps loss and accuracy. Before anything is timed each must show
+that it computes the same function: same number of parameters, same loss on the same weights, before and after five
+steps.
 
 * jaxconv: `Trainer.take`, the step that `fit` runs: on-device gather of bytes, preprocessing, network, optimizer.
 * lax: the same `Trainer` around a network on `lax.conv_general_dilated` and `lax.reduce_window`, as any library has it.
@@ -273,8 +274,9 @@ def prepare(task: Task, peers: Sequence[str], say: Callable[[str], None]) -> tup
             except Exception as error:  # whatever a peer's compiler raises, the others are measured
                 if peer in (OURS, "lax"):
                     raise
+                reason = next(iter(str(error).splitlines()), "no message")
                 unavailable[variant.name] = (
-                    f"{variant.name} does not run and is left out. {type(error).__name__}: {error}"
+                    f"{variant.name} does not run and is left out. {type(error).__name__}: {reason}"
                 )
                 say(unavailable[variant.name])
             else:

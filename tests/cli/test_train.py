@@ -43,7 +43,19 @@ def test_places_may_change(run):
 
 
 def test_batch_norm_in_half_precision_with_flips_and_the_hinge_loss(tmp_path):
-    arguments = ["--model", "conv_pyramid", "--epochs", "1", "--batch-size", "256", "--dtype", "bfloat16", "--quiet"]
+    arguments = [
+        "--model",
+        "conv_pyramid",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "256",
+        "--dtype",
+        "bfloat16",
+        "--quiet",
+        "--devices",
+        "1",
+    ]
     options = ["--loss", "hinge", "--augment", "shift+flip", "--optimizer", "lamb", "--schedule", "steps"]
     assert main(["train", *arguments, *options, "--out", str(tmp_path / "run")]) == 0
 

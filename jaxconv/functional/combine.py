@@ -102,7 +102,7 @@ def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKey
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be a probability below 1; got {rate}.")
-    kept = jax.random.bernoulli(key, 1 - rate, (x.shape[0], *(1,) * (x.ndim - 1)))
+    kept = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0], *(1,) * (x.ndim - 1)))
     return jnp.where(kept, x / (1 - rate), 0)
 
 

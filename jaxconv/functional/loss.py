@@ -28,10 +28,9 @@ def cross_entropy(
     """
     if not 0 <= smoothing <= 1:
         raise ValueError(f"smoothing must lie in [0, 1]; got {smoothing}.")
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    scores = jax.nn.log_softmax(logits)
+    scores = jax.nn.log_softmax(_counting(logits, where))
     if labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating):
-        picked = (labels.astype(scores.dtype) * scores).sum(-1)
+        picked = (_counting(labels, where) * scores).sum(-1)
     else:
         picked = _of_class(scores, _hard("cross_entropy", logits, labels))
     losses = -(1 - smoothing) * picked
@@ -65,7 +64,7 @@ def multiclass_hinge(
         ValueError: labels that are not (n,) whole numbers.
     """
     labels = _hard("multiclass_hinge", logits, labels)
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    logits = _counting(logits, where)
     right = _of_class(logits, labels)
     wrong = jnp.arange(logits.shape[-1])[None] != labels[:, None]
     violations = jnp.maximum(logits - right[:, None] + margin, 0)
@@ -74,7 +73,7 @@ def multiclass_hinge(
 
 def binary_cross_entropy(
     logits: Float[Array, "n *classes"],
-    labels: Real[Array, "n *classes"],
+    labels: Real[Array, "n *classes"] | Bool[Array, "n *classes"],
     *,
     where: Bool[Array, "n"] | None = None,
 ) -> Float[Array, ""]:
@@ -98,9 +97,18 @@ def binary_cross_entropy(
             "labels must have the shape of logits, one probability for each; "
             f"their shapes are {labels.shape} and {logits.shape}."
         )
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    losses = jnp.logaddexp(logits, 0) - logits * labels.astype(logits.dtype)
+    logits, labels = _counting(logits, where), _counting(labels, where)
+    losses = jnp.logaddexp(logits, 0) - logits * labels
     return _mean(losses.reshape(logits.shape[0], -1).mean(-1), where)
+
+
+def _counting(x, where):
+    """`x` in float32 at least, and zero where an example does not count.
+
+    Whatever is there must not reach a gradient as 0 * NaN.
+    """
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x if where is None else jnp.where(where.reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
 
 
 def _hard(name: str, logits, labels):

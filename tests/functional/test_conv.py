@@ -187,7 +187,7 @@ def test_groups_are_separate_convs(function, rng):
     np.testing.assert_allclose(y, jnp.concatenate(parts, -1), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("function", [F.conv, F.conv_transpose])
+@pytest.mark.parametrize("function", [F.conv, pytest.param(F.conv_transpose, marks=pytest.mark.slow)])
 def test_derivatives_of_second_order_in_both_modes(function, rng):
     x, kernel = draw(rng, (1, (4, 3), 2, 2, (3, 3)))
 

@@ -1,0 +1,104 @@
+import inspect
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functional.compiled import compiled
+
+import jaxconv.functional as F
+
+
+def draw(rng, *shape):
+    return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+
+def test_inception_joins_branches_in_order(rng):
+    x = draw(rng, 2, 5, 5, 3)
+    branches = [lambda x: x[..., :2], lambda x: -x, lambda x: x[..., :1] * 2]
+    expected = np.concatenate([x[..., :2], -x, x[..., :1] * 2], -1)
+    np.testing.assert_array_equal(F.inception(x, branches), expected)
+
+
+def test_branches_must_agree():
+    x = jnp.ones((2, 5, 5, 3))
+    message = "Branches must agree in all but channels to be joined; their shapes are (2, 5, 5, 3), (2, 4, 5, 3)."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        F.inception(x, [lambda x: x, lambda x: x[:, 1:]])
+    with pytest.raises(ValueError, match=r"inception needs at least one branch; got none\."):
+        F.inception(x, [])
+
+
+def test_squeeze_excite_is_its_definition(rng):
+    x, reduce, reduce_bias = draw(rng, 2, 3, 4, 6), draw(rng, 6, 2), draw(rng, 2)
+    expand, expand_bias = draw(rng, 2, 6), draw(rng, 6)
+    mean = np.asarray(x, np.float64).mean((1, 2))
+    hidden = np.maximum(mean @ np.asarray(reduce) + np.asarray(reduce_bias), 0)
+    gate = 1 / (1 + np.exp(-(hidden @ np.asarray(expand) + np.asarray(expand_bias))))
+    actual = compiled(F.squeeze_excite, x, reduce, reduce_bias, expand, expand_bias)
+    np.testing.assert_allclose(actual, np.asarray(x) * gate[:, None, None], rtol=1e-5, atol=1e-6)
+    off = F.squeeze_excite(x, reduce, reduce_bias, expand, expand_bias, gate=jnp.zeros_like)
+    assert not bool(off.any())
+
+
+def test_mistakes_with_squeeze_excite():
+    squeeze_excite, x = inspect.unwrap(F.squeeze_excite), jnp.ones((1, 2, 2, 6))
+    message = "for x with c=6 channels; their shapes are (5, 2), (2,), (2, 6), (6,)."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        squeeze_excite(x, jnp.ones((5, 2)), jnp.ones(2), jnp.ones((2, 6)), jnp.ones(6))
+    half = jnp.bfloat16
+    message = "there is no promotion; x is bfloat16, the others are bfloat16, float32, bfloat16, bfloat16."
+    with pytest.raises(TypeError, match=re.escape(message)):
+        F.squeeze_excite(x.astype(half), jnp.ones((6, 2), half), jnp.ones(2), jnp.ones((2, 6), half), jnp.ones(6, half))
+
+
+def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean(rng):
+    x = 1 + draw(rng, 4000, 2, 3) ** 2
+    y = np.asarray(jax.jit(F.stochastic_depth, static_argnums=1)(x, 0.3, jax.random.key(0)))
+    dropped = (y == 0).all((1, 2))
+    np.testing.assert_allclose(y[~dropped], np.asarray(x)[~dropped] / 0.7, rtol=1e-6)
+    assert abs(dropped.mean() - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
+    np.testing.assert_array_equal(F.stochastic_depth(x, 0, jax.random.key(0)), x)
+    assert F.stochastic_depth(x.astype(jnp.bfloat16), 0.5, jax.random.key(1)).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1, 1.5])
+def test_stochastic_depth_takes_a_probability_below_one(rate):
+    with pytest.raises(ValueError, match=f"rate must be a probability below 1; got {rate}"):
+        F.stochastic_depth(jnp.ones((2, 3)), rate, jax.random.key(0))
+
+
+def test_channel_shuffle_deals_channels_out():
+    x = jnp.arange(6.0).reshape(1, 1, 1, 6)
+    np.testing.assert_array_equal(F.channel_shuffle(x, 2)[0, 0, 0], [0, 3, 1, 4, 2, 5])
+    np.testing.assert_array_equal(F.channel_shuffle(F.channel_shuffle(x, 2), 3), x)
+    with pytest.raises(ValueError, match=r"groups must divide the channels; x has 6, groups=4\."):
+        F.channel_shuffle(x, 4)
+
+
+def test_space_to_depth_has_tensorflows_order(rng):
+    # The example of the documentation of tf.nn.space_to_depth: [[1, 2], [3, 4]] with three channels each.
+    x = jnp.arange(1, 13).reshape(1, 2, 2, 3)
+    np.testing.assert_array_equal(F.space_to_depth(x, 2)[0, 0, 0], np.arange(1, 13))
+    x = draw(rng, 2, 4, 6, 3)
+    y, x = np.asarray(F.space_to_depth(x, (2, 3))), np.asarray(x)
+    for n, i, j, di, dj, c in np.ndindex(2, 2, 2, 2, 3, 3):
+        assert y[n, i, j, (di * 3 + dj) * 3 + c] == x[n, 2 * i + di, 3 * j + dj, c]
+
+
+@pytest.mark.parametrize("shape, block", [((2, 6, 3), 3), ((2, 4, 6, 3), (2, 3)), ((1, 2, 4, 6, 1), 2)])
+def test_depth_to_space_undoes_it(shape, block, rng):
+    x = draw(rng, *shape)
+    np.testing.assert_array_equal(F.depth_to_space(F.space_to_depth(x, block), block), x)
+
+
+def test_blocks_must_fit():
+    x = jnp.ones((1, 4, 6, 6))
+    with pytest.raises(
+        ValueError, match=re.escape("block must divide the space; x has shape (1, 4, 6, 6), block=(4, 4).")
+    ):
+        F.space_to_depth(x, 4)
+    message = "The block's 4 pixels must divide the channels; x has shape (1, 4, 6, 6), block=(2, 2)."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        F.depth_to_space(x, 2)

@@ -1,0 +1,143 @@
+import inspect
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from functional.compiled import compiled
+from jax.test_util import check_grads
+
+import jaxconv.functional as F
+
+
+def draw(rng, n=5, k=4):
+    logits = jnp.asarray(3 * rng.standard_normal((n, k)), jnp.float32)
+    return logits, jnp.asarray(rng.integers(0, k, n), jnp.int32)
+
+
+def log_softmax(logits):
+    wide = np.asarray(logits, np.float64)
+    return wide - np.log(np.exp(wide).sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+def test_cross_entropy_is_its_definition(smoothing, rng):
+    logits, labels = draw(rng)
+    hard = np.eye(4)[labels]
+    targets = (1 - smoothing) * hard + smoothing / 4
+    expected = -(targets * log_softmax(logits)).sum(-1).mean()
+    assert float(compiled(F.cross_entropy, logits, labels, smoothing=smoothing)) == pytest.approx(expected, rel=1e-5)
+    soft = jnp.asarray(hard, jnp.float32)
+    assert float(compiled(F.cross_entropy, logits, soft, smoothing=smoothing)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_soft_labels(rng):
+    logits, _ = draw(rng)
+    targets = rng.dirichlet(np.ones(4), 5)
+    expected = -(targets * log_softmax(logits)).sum(-1).mean()
+    actual = compiled(F.cross_entropy, logits, jnp.asarray(targets, jnp.float32))
+    assert float(actual) == pytest.approx(expected, rel=1e-5)
+
+
+def test_multiclass_hinge_is_the_example_of_the_cs231n_notes():
+    # Scores 13, -7, 11 with the first right and a margin of 10: max(0, -20 + 10) + max(0, -2 + 10) = 8.
+    logits = jnp.asarray([[13.0, -7.0, 11.0]])
+    assert float(compiled(F.multiclass_hinge, logits, jnp.asarray([0]), margin=10)) == 8
+
+
+def test_multiclass_hinge_is_its_definition(rng):
+    logits, labels = draw(rng)
+    expected = np.mean(
+        [
+            sum(max(0.0, float(s[j]) - float(s[y]) + 1) for j in range(4) if j != y)
+            for s, y in zip(np.asarray(logits), np.asarray(labels))
+        ]
+    )
+    assert float(compiled(F.multiclass_hinge, logits, labels)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_binary_cross_entropy_is_its_definition(rng):
+    logits, _ = draw(rng)
+    targets = rng.uniform(0, 1, (5, 4))
+    p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+    expected = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).mean()
+    actual = compiled(F.binary_cross_entropy, logits, jnp.asarray(targets, jnp.float32))
+    assert float(actual) == pytest.approx(expected, rel=1e-5)
+    extreme = compiled(F.binary_cross_entropy, jnp.asarray([1000.0, -1000.0]), jnp.asarray([1, 0]))
+    assert float(extreme) == 0
+    assert float(compiled(F.binary_cross_entropy, jnp.asarray([1000.0, -1000.0]), jnp.asarray([False, True]))) == 1000
+
+
+CALLS = {
+    "hard": lambda logits, labels, where=None: F.cross_entropy(logits, labels, smoothing=0.1, where=where),
+    "soft": lambda logits, labels, where=None: F.cross_entropy(
+        logits, jax.nn.one_hot(labels, logits.shape[-1]), where=where
+    ),
+    "hinge": lambda logits, labels, where=None: F.multiclass_hinge(logits, labels, where=where),
+    "binary": lambda logits, labels, where=None: F.binary_cross_entropy(
+        logits, jax.nn.one_hot(labels, logits.shape[-1]), where=where
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_masked_examples_do_not_count(name, rng):
+    logits, labels = draw(rng)
+    where = jnp.asarray([True, False, True, True, False])
+    spoiled, padded = logits.at[1].set(jnp.nan).at[4].set(jnp.inf), labels.at[1].set(-1).at[4].set(99)
+    call = jax.jit(jax.value_and_grad(CALLS[name]))
+    loss, gradient = call(spoiled, padded, where)
+    assert float(loss) == pytest.approx(float(compiled(CALLS[name], logits[where], labels[where])), rel=1e-6)
+    assert not np.asarray(gradient)[~where].any()
+    assert float(call(spoiled, padded, jnp.zeros(5, bool))[0]) == 0
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_losses_are_float32(name):
+    logits, labels = jax.ShapeDtypeStruct((5, 4), jnp.bfloat16), jax.ShapeDtypeStruct((5,), jnp.int32)
+    assert jax.eval_shape(CALLS[name], logits, labels).dtype == jnp.float32
+
+
+@pytest.mark.slow
+def test_derivatives_of_second_order_in_both_modes(rng):
+    logits, labels = draw(rng, 2, 3)
+    both = jax.jit(lambda logits: CALLS["hard"](logits, labels) * CALLS["binary"](logits, labels))
+    check_grads(both, (logits,), order=2, modes=("fwd", "rev"), rtol=3e-2, atol=3e-2)
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_a_label_without_a_class_is_seen(label, rng):
+    logits, labels = draw(rng)
+    labels = jnp.asarray(np.where(np.arange(5) == 2, label, labels), jnp.int32)
+    assert np.isnan(compiled(F.cross_entropy, logits, labels))
+    assert np.isnan(compiled(F.multiclass_hinge, logits, labels))
+
+
+def test_a_class_ruled_out_by_minus_infinity(rng):
+    logits, _ = draw(rng)
+    ruled_out = logits.at[:, 3].set(-jnp.inf)
+    loss, gradient = jax.jit(jax.value_and_grad(F.cross_entropy))(ruled_out, jnp.zeros(5, jnp.int32))
+    assert float(loss) == pytest.approx(
+        float(compiled(F.cross_entropy, logits[:, :3], jnp.zeros(5, jnp.int32))), rel=1e-6
+    )
+    assert bool(jnp.isfinite(gradient).all())
+
+
+def test_mistakes():
+    logits, labels = jnp.ones((5, 4)), jnp.zeros(5, jnp.int32)
+    cross_entropy, hinge, binary = map(inspect.unwrap, (F.cross_entropy, F.multiclass_hinge, F.binary_cross_entropy))
+    message = (
+        "cross_entropy takes whole-numbered labels (n,) or floating (n, k) for logits (n, k); "
+        "labels are float32 of shape (5,), logits have shape (5, 4)."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cross_entropy(logits, labels.astype(jnp.float32))
+    with pytest.raises(ValueError, match=re.escape("labels are int32 of shape (5, 1)")):
+        cross_entropy(logits, labels[:, None])
+    with pytest.raises(ValueError, match=r"multiclass_hinge takes whole-numbered labels \(n,\) for logits"):
+        hinge(logits, logits)
+    with pytest.raises(ValueError, match=re.escape("their shapes are (5,) and (5, 4).")):
+        binary(logits, labels)
+    with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]; got 1.5"):
+        compiled(F.cross_entropy, logits, labels, smoothing=1.5)

@@ -89,9 +89,21 @@ def functionalize(module: nnx.Module, key: int | PRNGKeyArray | None = 0) -> tup
 
 def _filled(template, values: Tree):
     """A state like the template that holds `values` (unannotated: flax's State is no type that beartype can check)."""
+    expected = nnx.to_pure_dict(template)
+    if jax.tree.structure(values) != jax.tree.structure(expected):
+        wanted, given = _names(expected), _names(values)
+        missing, unexpected = sorted(wanted - given), sorted(given - wanted)
+        raise ValueError(
+            "apply takes params and batch_stats as functionalize gave them: "
+            f"missing {', '.join(missing) or 'none'}; unexpected {', '.join(unexpected) or 'none'}."
+        )
     state = jax.tree.map(lambda leaf: leaf, template)
     nnx.replace_by_pure_dict(state, values)
     return state
+
+
+def _names(tree: Tree) -> set[str]:
+    return {jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree.leaves_with_path(tree)}
 
 
 def _seed(key: int | PRNGKeyArray) -> str:

@@ -70,11 +70,26 @@ _LOOPS = ("scan", "while")
 
 
 def _elementwise(eqn, fields: list[MaybeField]) -> MaybeField:
+    """The union of the operands, of which any axis of length 1 may be repeated; None where shapes do not fit."""
     shape = eqn.outvars[0].aval.shape
     seeing = [(field, atom.aval.shape) for field, atom in zip(fields, eqn.invars) if field is not None]
-    if eqn.primitive.name in _REORDERING or any(operand != shape for _, operand in seeing):
+    if eqn.primitive.name in _REORDERING or not all(_fits(operand, shape) for _, operand in seeing):
         return None
-    return joined([field for field, _ in seeing])
+    return joined([_repeated(field, operand, shape) for field, operand in seeing])
+
+
+def _fits(operand: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    alike = len(operand) == len(shape) and all(a in (1, b) for a, b in zip(operand, shape))
+    return alike or operand == ()
+
+
+def _repeated(field: Field, operand: tuple[int, ...], shape: tuple[int, ...]) -> Field:
+    if operand == ():
+        return field.everywhere(shape)
+    for axis, (before, after) in enumerate(zip(operand, shape)):
+        if before != after:
+            field = field.with_axis(axis, still(after))
+    return field
 
 
 # Primitives that may keep a shape and yet move or mix elements.
@@ -213,7 +228,7 @@ def _pad(eqn, fields: list[MaybeField]) -> MaybeField:
     if x is None or value is not None:
         return None
     for axis, ((low, _, interior), length) in enumerate(zip(eqn.params["padding_config"], eqn.outvars[0].aval.shape)):
-        x = x.windowed(axis, length, window=1, low=low, base=interior + 1)
+        x = x.windowed(axis, length, window=1, low=int(low), base=int(interior) + 1)
     return x
 
 

@@ -92,12 +92,17 @@ def _recorded(root: nnx.Module) -> Iterator[list[tuple[Call, jax.Array]]]:
 
 def _recording(original: Callable[..., Any], modules: dict[int, Any], records: list[Any]) -> Callable[..., Any]:
     def call(self, x, *args, **kwargs):
-        if id(self) not in modules:
+        # Absent: a module outside the network, or one whose class continues the call that is being recorded.
+        path, module = modules.pop(id(self), (None, None))
+        if path is None:
             return original(self, x, *args, **kwargs)
-        path, index = modules[id(self)][0], len(records)
+        index = len(records)
         records.append(None)
-        with jax.named_scope(f"{_SCOPE}{index}"):
-            result = original(self, x, *args, **kwargs)
+        try:
+            with jax.named_scope(f"{_SCOPE}{index}"):
+                result = original(self, x, *args, **kwargs)
+        finally:
+            modules[id(self)] = path, module
         output = jax.tree.leaves(result)[0]
         records[index] = _described(self, path, x, output), output
         return result

@@ -1,12 +1,12 @@
 """Files to arrays to batches; the order of examples is a function of (seed, step) alone."""
 
-from jaxconv.data.batches import batches, ordered_batches
 from jaxconv.data.dataset import AnyDataset, Dataset, StreamedDataset
 from jaxconv.data.digits import load_digits
 from jaxconv.data.download import DownloadError
 from jaxconv.data.image import ImageError, list_images, read_image
 from jaxconv.data.load import load_dataset
 from jaxconv.data.order import batch_indices
+from jaxconv.data.prefetch import batches, ordered_batches
 from jaxconv.data.statistics import normalization
 
 __all__ = [

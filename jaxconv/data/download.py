@@ -116,8 +116,9 @@ def _complete(url: str, part: Path, size: int, advance: Callable[[int], None]) -
             _append(url, part, size, advance)
         except urllib.error.HTTPError as refusal:
             if refusal.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                part.unlink(missing_ok=True)
-            elif refusal.code < 500 and refusal.code not in (408, 429):
+                part.unlink()
+                raise DownloadError(f"the file there ends before byte {before + 1:,} of {size:,}.") from None
+            if refusal.code < 500 and refusal.code not in (408, 429):
                 raise
             error = refusal
         except _NETWORK_ERRORS as dropped:

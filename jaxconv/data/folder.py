@@ -22,9 +22,9 @@ class ImageFolder:
     """All images of a data set that lies in a folder, in one of two forms.
 
     Either `train/<class>/...` with one of `val`, `validation`, `valid`, `test` beside it in the same form; or
-    `<class>/...` alone, of which about a fifth is held out: the images for which the SHA-256 of
-    "<class>/<path in the class folder>", as a number, is divisible by five. An image thus never changes sides
-    when others come or go. Classes are the sorted names of the class folders (of those for training).
+    `<class>/...` alone, of which about a fifth is held out: the images for which the first 64 bits of the SHA-256
+    of "<class>/<path in the class folder>" are divisible by five. An image thus never changes sides when others
+    come or go. Classes are the sorted names of the class folders (of those for training).
 
     Attributes:
         root: the folder.
@@ -43,6 +43,8 @@ class ImageFolder:
         Raises:
             ValueError: if the folder has neither form.
         """
+        if not root.is_dir():
+            raise ValueError(f"{root} is not a folder.")
         if not (root / "train").is_dir():
             classes = _class_folders(root)
             return cls(root, classes, _split_by_hash(root, classes))

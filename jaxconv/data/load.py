@@ -18,7 +18,7 @@ from jaxconv.data.progress import say
 
 
 def load_dataset(
-    name: str,
+    name: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
     image_size: int | None = None,
@@ -73,7 +73,7 @@ def _digits(image_size: int | None) -> tuple[Dataset, Dataset]:
     )
 
 
-def _folder_records(name: str, progress: bool) -> tuple[Records, Records]:
+def _folder_records(name: str | os.PathLike[str], progress: bool) -> tuple[Records, Records]:
     folder = ImageFolder.open(Path(name).expanduser())
     train, evaluation = (FolderRecords(folder, split) for split in folder.splits)
     if evaluation.split == "held_out":
@@ -81,9 +81,9 @@ def _folder_records(name: str, progress: bool) -> tuple[Records, Records]:
     return train, evaluation
 
 
-def _records(name: str, roots: list[Path], progress: bool) -> tuple[Records, Records]:
+def _records(name: str | os.PathLike[str], roots: list[Path], progress: bool) -> tuple[Records, Records]:
     """Finds out what the name means: a path, a prepared set, one that can be prepared."""
-    if name.startswith((".", "~", os.sep)):
+    if not isinstance(name, str) or name.startswith((".", "~", os.sep)):
         return _folder_records(name, progress)
     directory, passed_over = find_prepared(name, roots)
     if directory is not None:

@@ -1,0 +1,190 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from jaxconv.data import Dataset, StreamedDataset, decoded, normalization
+from jaxconv.data.decoded import open_split
+from jaxconv.data.image import ImageError
+
+
+class Counted:
+    """Records of random images that count how often they are decoded."""
+
+    name, split, classes = "count/ed", "train", ("a", "b", "c")
+
+    def __init__(self, count=150, mark="1"):
+        self.pixels = np.random.default_rng(4).integers(0, 256, (count, 6, 5, 3), np.uint8)
+        self.mark, self.decoded, self.broken = mark, 0, None
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def key(self):
+        return {"kind": "counted"}
+
+    def fingerprint(self):
+        return self.mark
+
+    def shape(self, image_size, progress):
+        return (image_size or 6), (image_size or 5), 3
+
+    def read(self, indices, shape):
+        indices = list(indices)
+        if self.broken in indices:
+            raise ImageError("the broken one")
+        self.decoded += len(indices)
+        return self.pixels[indices, : shape[0], : shape[1]], np.array(indices, np.int32) % 3
+
+
+def open_quietly(records, image_size=None):
+    return open_split(records, image_size, progress=False)
+
+
+def the_entry(cache):
+    (entry,) = [path for path in (cache / "decoded").iterdir() if path.is_dir()]
+    return entry
+
+
+def test_a_split_is_decoded_once_and_mapped(cache):
+    records = Counted()
+    for _ in range(2):
+        ds = open_quietly(records)
+        assert isinstance(ds, Dataset) and isinstance(ds.images, np.memmap) and not ds.images.flags.writeable
+        np.testing.assert_array_equal(ds.images, records.pixels)
+        np.testing.assert_array_equal(ds.labels, np.arange(150) % 3)
+        assert (ds.name, ds.split, ds.classes) == ("count/ed", "train", ("a", "b", "c"))
+    assert records.decoded == 150
+    assert sorted(path.name for path in the_entry(cache).iterdir()) == ["images.npy", "labels.npy", "manifest.json"]
+
+
+def test_the_manifest_says_what_it_is(cache):
+    open_quietly(Counted(), 4)
+    manifest = json.loads((the_entry(cache) / "manifest.json").read_text())
+    assert manifest["identity"] == {
+        "format": 1,
+        "key": {"kind": "counted", "image_size": 4},
+        "fingerprint": "1",
+        "count": 150,
+    }
+    assert manifest["shape"] == [4, 4, 3] and manifest["classes"] == ["a", "b", "c"]
+
+
+def test_sizes_are_kept_apart(cache):
+    assert open_quietly(Counted(), 4).image_shape == (4, 4, 3)
+    assert open_quietly(Counted(), 2).image_shape == (2, 2, 3)
+    assert len([path for path in (cache / "decoded").iterdir() if path.is_dir()]) == 2
+
+
+@pytest.mark.parametrize("stale", [Counted(mark="2"), Counted(count=149)], ids=["changed", "fewer"])
+def test_a_source_that_changed_is_decoded_again(cache, stale):
+    open_quietly(Counted())
+    normalization(open_quietly(Counted()))
+    assert (the_entry(cache) / "normalization.json").exists()
+    ds = open_quietly(stale)
+    assert stale.decoded == len(stale) == len(ds)
+    assert not (the_entry(cache) / "normalization.json").exists()
+
+
+def shorten(entry):
+    os.truncate(entry / "images.npy", 1000)
+
+
+def cut_manifest(entry):
+    os.truncate(entry / "manifest.json", 50)
+
+
+def remove_labels(entry):
+    (entry / "labels.npy").unlink()
+
+
+def empty_manifest(entry):
+    (entry / "manifest.json").write_text("[]")
+
+
+def old_format(entry):
+    manifest = json.loads((entry / "manifest.json").read_text())
+    manifest["identity"]["format"] = 0
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("damage", [shorten, cut_manifest, remove_labels, empty_manifest, old_format])
+def test_a_damaged_cache_is_made_again(cache, damage):
+    open_quietly(Counted())
+    damage(the_entry(cache))
+    records = Counted()
+    np.testing.assert_array_equal(open_quietly(records).images, records.pixels)
+    assert records.decoded == 150
+
+
+def test_a_bad_image_stops_the_work_and_leaves_nothing(cache):
+    records = Counted(5000)
+    records.broken = 70
+    with pytest.raises(ImageError, match="the broken one"):
+        open_quietly(records)
+    assert records.decoded < 5000
+    assert [path.name[0] for path in (cache / "decoded").iterdir()] == ["."]  # the lock
+    records.broken = None
+    assert len(open_quietly(records)) == 5000
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_counts(cache):
+    script = (
+        "import os, numpy as np; from jaxconv.data import decoded\n"
+        "class R:\n name='count/ed'; split='train'; classes=('a','b','c')\n"
+        " def __len__(s): return 150\n"
+        " def key(s): return {'kind': 'counted'}\n"
+        " def fingerprint(s): return '1'\n"
+        " def shape(s, i, p): return (6, 5, 3)\n"
+        " def read(s, i, shape): os._exit(9)\n"
+        "decoded.open_split(R(), None, progress=False)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert [path.name for path in (cache / "decoded").iterdir() if path.name.endswith(".partial")]
+    records = Counted()
+    np.testing.assert_array_equal(open_quietly(records).images, records.pixels)
+    assert not [path for path in (cache / "decoded").iterdir() if path.name.endswith(".partial")]
+
+
+def test_several_callers_decode_once(cache):
+    records, results = Counted(), []
+    threads = [threading.Thread(target=lambda: results.append(open_quietly(records))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4 and records.decoded == 150
+
+
+def test_a_large_split_is_streamed(cache, monkeypatch):
+    monkeypatch.setattr(decoded, "DECODED_LIMIT_BYTES", 150 * 6 * 5 * 3 - 1)
+    records = Counted()
+    ds = open_quietly(records)
+    assert isinstance(ds, StreamedDataset) and records.decoded == 0
+    images, labels = ds.gather([149, 3])
+    np.testing.assert_array_equal(images, records.pixels[[149, 3]])
+    np.testing.assert_array_equal(labels, [2, 0])
+    mean, _ = normalization(ds)
+    np.testing.assert_allclose(mean, records.pixels.mean(axis=(0, 1, 2)) / 255, rtol=1e-6)
+    assert isinstance(open_quietly(records), StreamedDataset)
+    assert sorted(path.name for path in the_entry(cache).iterdir()) == ["manifest.json", "normalization.json"]
+    monkeypatch.setattr(decoded, "DECODED_LIMIT_BYTES", 150 * 6 * 5 * 3)
+    assert isinstance(open_quietly(Counted(mark="2")), Dataset)
+
+
+def test_a_full_disk_is_told_before_the_work(cache, monkeypatch):
+    usage = decoded.shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000)
+    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match=r"count/ed, train, takes 13,500 bytes decoded; .* has 1,000 left"):
+        open_quietly(Counted())
+
+
+def test_progress_is_told_when_there_is_something_to_do(cache, capsys):
+    open_split(Counted(), None)
+    assert "Decoding count/ed, train: 150 images" in capsys.readouterr().err
+    open_split(Counted(), None)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,129 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxconv.data.folder import FolderRecords, ImageFolder
+from jaxconv.data.image import ImageError
+
+
+def save(path, shape=(12, 10, 3), value=0, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(shape, value, np.uint8)).save(path, **options)
+
+
+@pytest.fixture
+def animals(tmp_path):
+    for split, names in [("train", ["cat/a", "cat/sub/b", "dog/c"]), ("val", ["dog/d"])]:
+        for value, name in enumerate(names):
+            save(tmp_path / split / f"{name}.png", value=value)
+    return tmp_path
+
+
+def test_splits_in_folders(animals):
+    folder = ImageFolder.open(animals)
+    assert folder.classes == ("cat", "dog") and list(folder.splits) == ["train", "val"]
+    train, val = (FolderRecords(folder, split) for split in folder.splits)
+    assert (len(train), len(val), train.name, train.classes) == (3, 1, animals.name, ("cat", "dog"))
+    images, labels = train.read([2, 0, 1], (12, 10, 3))
+    np.testing.assert_array_equal(images[:, 0, 0, 0], [2, 0, 1])
+    np.testing.assert_array_equal(labels, [1, 0, 0])
+    np.testing.assert_array_equal(val.read([0], (12, 10, 3))[1], [1])
+    assert train.key() != val.key()
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "test"])
+def test_the_split_for_evaluation_has_several_names(animals, name):
+    (animals / "val").rename(animals / name)
+    assert list(ImageFolder.open(animals).splits) == ["train", name]
+
+
+def test_a_validation_split_is_preferred_to_a_test_split(animals):
+    save(animals / "test" / "cat" / "z.png")
+    assert list(ImageFolder.open(animals).splits) == ["train", "val"]
+
+
+def test_one_level_is_split_by_the_names(tmp_path):
+    for label in ("cat", "dog"):
+        for number in range(100):
+            save(tmp_path / label / f"{number}.png", (4, 4))
+    splits = ImageFolder.open(tmp_path).splits
+    assert list(splits) == ["train", "held_out"]
+    train, held_out = ({path for path, _ in splits[split]} for split in splits)
+    assert len(train) + len(held_out) == 200 and not train & held_out
+    assert 25 <= len(held_out) <= 55  # binomial with p = 1/5: 40, standard deviation 5.7
+    gone = sorted(train)[:50]
+    for path in gone:
+        path.unlink()
+    splits = ImageFolder.open(tmp_path).splits
+    assert {path for path, _ in splits["train"]} == train - set(gone)
+    assert {path for path, _ in splits["held_out"]} == held_out
+
+
+def test_the_split_by_names_never_changes(tmp_path):
+    for number in range(12):
+        save(tmp_path / "cat" / f"{number}.png", (4, 4))
+    held_out = [path.name for path, _ in ImageFolder.open(tmp_path).splits["held_out"]]
+    # for n in $(seq 0 11); do printf "cat/$n.png" | sha256sum | cut -c1-16; done, modulo 5
+    assert held_out == ["3.png"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "one folder a class; .* has none"),
+        (["a.png"], "one folder a class; .* has none"),
+        (["train/cat/a.png"], "beside train there is one of val, validation, valid, test; .* has none"),
+        (["train/cat/a.png", "val/cow/b.png"], r"classes of .*train only; got also \['cow'\]"),
+        (["train/cat/a.txt", "val/cat/b.png"], "cat holds no image"),
+        (["cat/1.png"], "too few images to hold out a fifth"),
+    ],
+)
+def test_other_forms_are_refused(tmp_path, files, message):
+    for file in files:
+        save(tmp_path / file, format="png")
+    with pytest.raises(ValueError, match=message):
+        ImageFolder.open(tmp_path)
+
+
+def test_the_shape_is_that_of_all_images_or_a_square(animals):
+    def shape(image_size=None):
+        return ImageFolder.open(animals).shape(image_size, False)
+
+    assert shape() == (12, 10, 3)
+    assert shape(32) == (32, 32, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(animals / "train" / "cat" / "turned.jpg", (10, 12, 3), exif=exif)
+    assert shape() == (12, 10, 3)
+    save(animals / "val" / "cat" / "larger.png", (13, 10, 3))
+    assert shape() == (160, 160, 3)
+
+
+def test_a_gray_folder_has_one_channel(tmp_path):
+    for file in ["train/cat/a.png", "val/cat/b.tif"]:
+        save(tmp_path / file, (12, 10))
+    np.save(tmp_path / "train" / "cat" / "c.npy", np.zeros((12, 10), np.uint8))
+    assert ImageFolder.open(tmp_path).shape(None, False) == (12, 10, 1)
+    np.save(tmp_path / "val" / "cat" / "d.npy", np.zeros((12, 10, 3), np.uint8))
+    assert ImageFolder.open(tmp_path).shape(None, False) == (12, 10, 3)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_file_that_is_no_image_is_named(animals, split):
+    (animals / split / "dog" / "broken.png").write_bytes(b"no image")
+    folder = ImageFolder.open(animals)
+    with pytest.raises(ImageError, match=r"broken.png: not a readable image"):
+        folder.shape(None, False)
+    with pytest.raises(ImageError, match=r"broken.png: not a readable image"):
+        FolderRecords(folder, split).read(range(len(folder.splits[split])), (8, 8, 3))
+
+
+def test_the_fingerprint_changes_with_any_file(animals):
+    first = ImageFolder.open(animals).fingerprint
+    assert ImageFolder.open(animals).fingerprint == first
+    os.utime(animals / "val" / "dog" / "d.png", ns=(0, 0))
+    second = ImageFolder.open(animals).fingerprint
+    save(animals / "train" / "dog" / "new.png")
+    assert len({first, second, ImageFolder.open(animals).fingerprint}) == 3

@@ -110,22 +110,35 @@ def _write(
 
 
 def _decode(records: Records, shape: tuple[int, int, int], work: Path, progress: bool) -> None:
-    count = len(records)
-    images = np.lib.format.open_memmap(work / "images.npy", "w+", np.uint8, (count, *shape))
+    count, row_bytes = len(records), int(np.prod(shape))
     labels = np.empty(count, np.int32)
     description = f"Decoding {records.name}, {records.split}"
-
-    def read(start: int) -> int:
-        rows = range(start, min(start + _CHUNK, count))
-        images[rows.start : rows.stop], labels[rows.start : rows.stop] = records.read(rows, shape)
-        return len(rows)
-
     pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        with track(description, count, unit="images", shown=progress) as advance:
-            for done in pool.map(read, range(0, count, _CHUNK)):
-                advance(done)
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an unusable image the rest need not be decoded
-    images.flush()
+    with (work / "images.npy").open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        first = file.tell()
+
+        def write(start: int) -> int:
+            rows = range(start, min(start + _CHUNK, count))
+            images, labels[rows.start : rows.stop] = records.read(rows, shape)
+            _write_at(file.fileno(), images.tobytes(), first + start * row_bytes)
+            return len(rows)
+
+        try:
+            with track(description, count, unit="images", shown=progress) as advance:
+                for done in pool.map(write, range(0, count, _CHUNK)):
+                    advance(done)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an unusable image the rest need not be decoded
+        os.fsync(file.fileno())
     np.save(work / "labels.npy", labels)
+
+
+def _write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """Writes all of the data: a full disk is an error here, and the end of the process in a mapped file."""
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written

@@ -29,6 +29,7 @@ def roots(data_dir: str | os.PathLike[str] | None) -> list[Path]:
     own = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     if data_dir is None:
         return [own, tfds_cache_dir()]
-    if not os.path.isdir(data_dir):
-        raise ValueError(f"data_dir names a folder; {os.fspath(data_dir)} is none.")
-    return [Path(data_dir).expanduser(), own, tfds_cache_dir()]
+    given = Path(data_dir).expanduser()
+    if not given.is_dir():
+        raise ValueError(f"data_dir names a folder; {given} is none.")
+    return [given, own, tfds_cache_dir()]

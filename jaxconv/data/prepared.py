@@ -131,7 +131,9 @@ class TfdsRecords:
         image = _pick(features, tfds.features.Image, supervised, "image")
         label = _pick(features, tfds.features.ClassLabel, supervised, "label")
         if image is None or label is None:
-            raise ValueError(f"a data set has one image and one class label; {self.name} has {', '.join(features)}.")
+            raise ValueError(
+                f"a data set has one image and one class label; {self.name} has {', '.join(sorted(features))}."
+            )
         return image, features[image], label, features[label]
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -181,6 +182,19 @@ def test_a_full_disk_is_told_before_the_work(cache, monkeypatch):
     monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OSError, match=r"count/ed, train, takes 13,500 bytes decoded; .* has 1,000 left"):
         open_quietly(Counted())
+
+
+@pytest.mark.parametrize("room", [5000, 13_500])  # the last bytes alone are missing in the second
+def test_a_disk_that_fills_up_leaves_nothing(cache, room):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            open_quietly(Counted())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in (cache / "decoded").iterdir() if path.is_dir()]
+    assert len(open_quietly(Counted())) == 150
 
 
 def test_progress_is_told_when_there_is_something_to_do(cache, capsys):

@@ -84,7 +84,7 @@ def test_a_set_without_an_image_or_a_label_is_refused(tmp_path, rows, write_tfds
     no_label = write_tfds(tmp_path, "nolabel", {"train": rows[1]}, label="none")
     two = {"left": tfds.features.ClassLabel(num_classes=3), "right": tfds.features.ClassLabel(num_classes=3)}
     two_labels = write_tfds(tmp_path, "two", {"train": rows[1]}, label="none", extra=two)
-    for directory, found in [(no_label, "has image"), (two_labels, "has left, image, right")]:
+    for directory, found in [(no_label, "has image"), (two_labels, "has image, left, right")]:
         with pytest.raises(ValueError, match=f"one image and one class label; .*{found}"):
             TfdsRecords(directory, directory.parent.name, "train", "train").shape(None, False)
 

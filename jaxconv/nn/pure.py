@@ -107,8 +107,8 @@ def _names(tree: Tree) -> set[str]:
 
 
 def _seed(key: int | PRNGKeyArray) -> str:
-    if isinstance(key, int):
-        return str(key)
+    if isinstance(key, int | np.integer):
+        return str(int(key))
     data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
     return np.asarray(data).tobytes().hex()
 

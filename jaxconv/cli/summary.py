@@ -35,7 +35,7 @@ def summary(
     info = model_info(model)
     if info.fixed_input_size and size not in (None, info.input_size):
         raise ValueError(f"size must be {info.input_size} for {model}, which flattens its last map; got {size}.")
-    network = create_model(model, in_chans=in_chans, num_classes=num_classes)
+    network = create_model(model, in_chans=in_chans, num_classes=num_classes, key=None)
     result = summarize(network, size=size or info.input_size, in_chans=in_chans or info.in_chans)
     if as_json:
         print(json.dumps(dataclasses.asdict(result)))

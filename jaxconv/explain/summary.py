@@ -69,7 +69,7 @@ class Summary:
         from rich.console import Console
 
         text = StringIO()
-        Console(file=text, width=140, color_system=None).print(summary_table(self))
+        Console(file=text, width=140, color_system=None, force_jupyter=False).print(summary_table(self))
         return text.getvalue().rstrip()
 
 

@@ -10,6 +10,7 @@ from jaxconv.functional.adaptive import (
     global_avg_pool,
     global_max_pool,
 )
+from jaxconv.functional.augment import random_flip, random_shift
 from jaxconv.functional.combine import (
     channel_shuffle,
     depth_to_space,
@@ -53,6 +54,8 @@ __all__ = [
     "lp_pool",
     "max_pool",
     "multiclass_hinge",
+    "random_flip",
+    "random_shift",
     "separable_conv",
     "space_to_depth",
     "squeeze_excite",

@@ -4,6 +4,8 @@ Variances are biased (divided by the count) and taken about the mean in a second
 when the mean is large.
 """
 
+import math
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
@@ -26,7 +28,7 @@ def batch_moments(
     if where is None:
         return _moments(x, axes, keepdims=False)
     mask = where.reshape(-1, *(1,) * (x.ndim - 1))
-    count = jnp.maximum(where.sum(dtype=x.dtype) * (x[0].size // x.shape[-1]), 1)
+    count = jnp.maximum(where.sum(dtype=x.dtype) * math.prod(x.shape[1:-1]), 1)
     mean = jnp.where(mask, x, 0).sum(axes) / count
     deviation = jnp.where(mask, x - _over_channels(mean, x), 0)
     return mean, jnp.square(deviation).sum(axes) / count

@@ -164,6 +164,7 @@ def test_gradients_are_those_of_the_definition(name, function, oracle, rng):
     np.testing.assert_allclose(np.vdot(gradient, t), slope, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_derivatives_of_second_order_in_both_modes(rng):
     x = jnp.asarray(rng.permutation(9).reshape(1, 3, 3, 1) / 4, jnp.float32)
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+# A pytree's leaves are arrays, and whatever a tree_map puts in their place: shapes, shardings, names.
+Leaf = Any
 Params = Any
 BatchStats = Any
 
@@ -25,12 +27,12 @@ class TrainState:
         totals: sums over the steps since the last record: `loss` (per image), `correct`, `images`.
     """
 
-    step: jax.Array
+    step: Leaf
     params: Params
     batch_stats: BatchStats
-    opt_state: optax.OptState
+    opt_state: Any
     ema: Params | None
-    totals: dict[str, jax.Array]
+    totals: dict[str, Leaf]
 
 
 def no_totals() -> dict[str, jax.Array]:

@@ -77,4 +77,4 @@ def test_mistakes_name_the_choices():
     with pytest.raises(ValueError, match=r"schedule must be one of constant, .*; got 'step'"):
         make_schedule("step", 10, 0.1)
     with pytest.raises(ValueError, match="weight_decay must be zero or positive; got -1"):
-        make_optimizer("sgd", 0.1, weight_decay=-1)
+        make_optimizer("sgd", 0.1, weight_decay=-1.0)

@@ -164,34 +164,40 @@ def test_receptive_fields_of_known_networks():
 
 
 stacks = st.lists(
-    st.builds(Layer, st.integers(1, 4), st.integers(1, 3), st.one_of(named, st.integers(0, 2)), st.integers(1, 2)),
+    st.builds(
+        Layer,
+        window=st.integers(1, 4),
+        stride=st.integers(1, 3),
+        padding=st.one_of(named, st.integers(0, 2)),
+        dilation=st.integers(1, 2),
+        ceil_mode=st.booleans(),
+    ),
     min_size=1,
     max_size=4,
 )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(stacks, st.integers(12, 24), st.data())
 def test_receptive_field_is_what_a_unit_depends_on(layers, size, data):
     field = attempt(window.receptive_field, layers, size)
     assume(isinstance(field, ReceptiveField))
-
     depends = np.eye(size, dtype=bool)  # (units of the layer, input positions)
-    for taps, stride, padding, dilation, _ in layers:
-        low, _ = (
-            lax.padtype_to_pads((len(depends),), (dilation * (taps - 1) + 1,), (stride,), padding)[0]
-            if isinstance(padding, str)
-            else (padding, padding)
+    for taps, stride, padding, dilation, ceil_mode in layers:
+        low = padding
+        if isinstance(padding, str):
+            low, _ = lax.padtype_to_pads((len(depends),), (dilation * (taps - 1) + 1,), (stride,), padding)[0]
+        units = window.output_size(
+            len(depends), taps, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
         )
-        units = window.output_size(len(depends), taps, stride=stride, padding=padding, dilation=dilation)
         below = [[u * stride - low + t * dilation for t in range(taps)] for u in range(units)]
-        depends = np.stack([depends[[p for p in taps if 0 <= p < len(depends)]].any(0) for taps in below])
+        depends = np.stack([depends[[p for p in under if 0 <= p < len(depends)]].any(0) for under in below])
     unit = data.draw(st.integers(0, len(depends) - 1))
     first, last = field.span(unit)
     reached = np.nonzero(depends[unit])[0]
     assert all(first <= position <= last for position in reached)
     # Where no padding cuts it off, the field is the hull of what is reached: gaps may only be inside.
-    if all(layer.padding == "VALID" or layer.padding == 0 for layer in layers):
+    if all(layer.padding in ("VALID", 0) and not layer.ceil_mode for layer in layers):
         assert (reached.min(), reached.max()) == (first, last)
 
 

@@ -93,12 +93,13 @@ def lp_pool(
 ) -> Float[Array, "n *out c"]:
     """(sum of |x|^p under the window)^(1/p): L2 pooling for p=2 (Gulcehre et al., arXiv:1311.1780).
 
-    The gradient of a window of zeros is zero. `torch.nn.LPPool2d` is this for even p; for odd p it takes x^p.
+    The gradient of a window of zeros is zero, and so is that of a zero for p < 1. `torch.nn.LPPool2d` is this for even
+    p; for odd p it takes x^p.
 
     Args:
         x: input (n, *space, c).
         window: positions, one int or one a dimension.
-        p: the norm's order, finite and at least 1; 1 sums the absolute values.
+        p: the norm's order, above 0; 1 sums the absolute values, infinity takes the largest.
         strides: step of the window, one int or one a dimension.
         padding: as for `max_pool`.
 
@@ -107,11 +108,13 @@ def lp_pool(
 
     Raises:
         TypeError: `x` is not floating.
-        ValueError: `p` below 1 or infinite, wrong rank, a bad setting, or an empty output.
+        ValueError: `p` not above 0, wrong rank, a bad setting, or an empty output.
     """
     check_floating("lp_pool", x)
-    if not 1 <= p < math.inf:
-        raise ValueError(f"p must be finite and at least 1 (max_pool of abs(x) is the limit); got {p}.")
+    if not p > 0:
+        raise ValueError(f"p must be above 0; got {p}.")
+    if p == math.inf:
+        return max_pool(jnp.abs(x), window, strides=strides, padding=padding)
     window, strides, _, pairs = _geometry(x, window, strides, padding, ceil_mode=False)
     accumulated = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     powers = jnp.square(accumulated) if p == 2 else _power(jnp.abs(accumulated), p)

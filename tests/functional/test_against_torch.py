@@ -161,11 +161,15 @@ def check_pool(case):
             geometry["count_include_pad"] = ours["count_include_pad"] = case["count_include_pad"]
     elif kind == "lp":
         function, geometry["norm_type"] = F.lp_pool, 2
+        if rank == 1:  # torch multiplies by what it takes as kernel_size
+            geometry["kernel_size"] = case["window"][0]
         ours |= dict(padding=0, p=2)
     else:
         function = F.adaptive_avg_pool if kind == "adaptive avg" else F.adaptive_max_pool
         geometry, ours = dict(output_size=case["window"]), dict(size=case["window"])
     padded = zip(case["space"], case["window"], case["padding"] if kind in ("max", "avg") else (0,) * rank)
+    if kind == "avg" and rank == 3:  # torch refuses here what it accepts in one and two dimensions
+        assume(all(size >= w for size, w in zip(case["space"], case["window"])))
     rounded_up = case["ceil_mode"] and kind in ("max", "avg")
     assume("adaptive" in kind or rounded_up or all(size + 2 * p >= w for size, w, p in padded))
     name = kind.replace("adaptive ", "adaptive_") + f"_pool{rank}d"

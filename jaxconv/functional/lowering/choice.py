@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxconv.functional.lowering import depthwise, grouped, pointwise
+from jaxconv.functional.lowering import dense, depthwise, grouped, pointwise
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,12 @@ class Case:
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
     groups: int
+    sharded: bool
+
+    @property
+    def positions(self) -> int:
+        """The number of positions of the window on one image."""
+        return math.prod(self.out)
 
     @property
     def taps(self) -> int:
@@ -51,11 +57,44 @@ def _pointwise(case):
 
 
 def _depthwise(case):
+    # The program has a term for each tap, so a very large window would take very long to compile.
     return case.channels == 1 and case.groups > 1 and case.taps <= 49
+
+
+def _depthwise_rows(case):
+    return _depthwise(case) and len(case.window) < 3 and not case.sharded
 
 
 def _grouped(case):
     return case.groups > 1 and case.groups <= 64
+
+
+def _ungrouped(case):
+    return case.groups == 1
+
+
+def _unit_strides(case):
+    return _ungrouped(case) and all(s == 1 for s in case.strides)
+
+
+def _few_channels(case):
+    return _ungrouped(case) and case.channels <= 4
+
+
+def _whole(case):
+    return _ungrouped(case) and not case.sharded
+
+
+def _small_maps(case):
+    return _whole(case) and case.positions <= 64 and case.images * case.positions <= 128
+
+
+def _batch_of_few_features(case):
+    return _whole(case) and _unit_strides(case) and case.images >= 8 and 2 * case.features <= case.channels
+
+
+def _batch_or_strided(case):
+    return _whole(case) and (case.images >= 8 or not _unit_strides(case))
 
 
 CONV = (
@@ -67,9 +106,17 @@ INPUT_GRAD = (
     Row(_pointwise, pointwise.conv_input_grad, ""),
     Row(_depthwise, depthwise.conv_input_grad, ""),
     Row(_grouped, grouped.conv_input_grad, ""),
+    Row(_unit_strides, dense.input_grad_flipped, ""),
+    Row(_few_channels, dense.input_grad_phases, ""),
+    Row(_whole, dense.input_grad_columns, ""),
 )
 KERNEL_GRAD = (
     Row(_pointwise, pointwise.conv_kernel_grad, ""),
+    Row(_depthwise_rows, depthwise.conv_kernel_grad_rows, ""),
     Row(_depthwise, depthwise.conv_kernel_grad, ""),
     Row(_grouped, grouped.conv_kernel_grad, ""),
+    Row(_small_maps, dense.kernel_grad_columns, ""),
+    Row(_batch_of_few_features, dense.kernel_grad_swapped, ""),
+    Row(_batch_or_strided, dense.kernel_grad_rows, ""),
+    Row(_whole, dense.kernel_grad_maps, ""),
 )

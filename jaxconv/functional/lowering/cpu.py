@@ -1,4 +1,7 @@
-"""Convolutions on the CPU: the form that `choice` names, in float32 for half types."""
+"""Convolutions on the CPU: the form that `choice` names, in float32 for half types.
+
+`sharded` says that XLA is to divide the program among devices: loops over images would keep it from dividing those.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,27 +10,27 @@ from jaxconv.functional.lowering import choice, plain
 from jaxconv.functional.lowering.taps import out_space
 
 
-def conv(x, kernel, **settings):
+def conv(x, kernel, *, sharded=False, **settings):
     """See `plain.conv`."""
-    case = _case(x.shape, kernel.shape, **settings)
+    case = _case(x.shape, kernel.shape, sharded=sharded, **settings)
     return _run(choice.CONV, plain.conv, case, x, kernel, settings)
 
 
-def conv_input_grad(dy, kernel, *, space, **settings):
+def conv_input_grad(dy, kernel, *, space, sharded=False, **settings):
     """See `plain.conv_input_grad`."""
     x = (dy.shape[0], *space, kernel.shape[-2] * settings["groups"])
-    case = _case(x, kernel.shape, **settings)
+    case = _case(x, kernel.shape, sharded=sharded, **settings)
     return _run(choice.INPUT_GRAD, plain.conv_input_grad, case, dy, kernel, settings | {"space": space})
 
 
-def conv_kernel_grad(x, dy, *, window, **settings):
+def conv_kernel_grad(x, dy, *, window, sharded=False, **settings):
     """See `plain.conv_kernel_grad`."""
     kernel = (*window, x.shape[-1] // settings["groups"], dy.shape[-1])
-    case = _case(x.shape, kernel, **settings)
+    case = _case(x.shape, kernel, sharded=sharded, **settings)
     return _run(choice.KERNEL_GRAD, plain.conv_kernel_grad, case, x, dy, settings | {"window": window})
 
 
-def _case(x, kernel, *, strides, padding, dilation, groups):
+def _case(x, kernel, *, sharded, strides, padding, dilation, groups):
     # Sizes may be symbols (jax.export). A batch of unknown size is treated as one image; beyond that, and for empty
     # arrays, there is nothing to choose by.
     if not all(isinstance(size, int) for size in (*x[1:], *kernel)) or 0 in (*x, *kernel):
@@ -35,7 +38,8 @@ def _case(x, kernel, *, strides, padding, dilation, groups):
     images = x[0] if isinstance(x[0], int) else 1
     out = out_space(x[1:-1], kernel[:-2], strides, padding, dilation)
     channels, features = kernel[-2], kernel[-1] // groups
-    return choice.Case(images, x[1:-1], out, kernel[:-2], channels, features, strides, padding, dilation, groups)
+    sizes = (images, x[1:-1], out, kernel[:-2], channels, features)
+    return choice.Case(*sizes, strides, padding, dilation, groups, sharded)
 
 
 def _run(table, default, case, a, b, settings):

@@ -10,7 +10,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
 
-def define(name, shape, plain, cpu) -> Primitive:
+def define(name, shape, plain, cpu, cpu_sharded=None) -> Primitive:
     """A primitive with one result.
 
     Args:
@@ -19,6 +19,7 @@ def define(name, shape, plain, cpu) -> Primitive:
             is that of the first argument.
         plain: the form of every platform but the CPU.
         cpu: the form of the CPU. A form is a function of arrays and keyword settings, and need not be differentiable.
+        cpu_sharded: the form of the CPU where XLA is to divide the program among devices; `cpu` if None.
     """
     primitive = Primitive(name)
 
@@ -29,7 +30,7 @@ def define(name, shape, plain, cpu) -> Primitive:
     primitive.def_abstract_eval(abstract)
     primitive.def_impl(functools.partial(_run, primitive))
     mlir.register_lowering(primitive, _rule(plain))
-    mlir.register_lowering(primitive, _rule(cpu), platform="cpu")
+    mlir.register_lowering(primitive, _cpu_rule(cpu, cpu_sharded or cpu), platform="cpu")
     return primitive
 
 
@@ -80,3 +81,16 @@ def _rule(form):
         return lower(ctx.replace(avals_in=avals), *arrays, **settings)
 
     return rule
+
+
+def _cpu_rule(whole, sharded):
+    whole, sharded = _rule(whole), _rule(sharded)
+    return lambda ctx, *arrays, **settings: (sharded if _is_sharded(ctx) else whole)(ctx, *arrays, **settings)
+
+
+def _is_sharded(ctx):
+    """Whether XLA will divide the program among devices; inside a `shard_map` over all mesh axes it is divided."""
+    context = ctx.module_context.axis_context
+    if isinstance(context, mlir.SPMDAxisContext):
+        return context.manual_axes != frozenset(context.mesh.axis_names)
+    return isinstance(context, mlir.ShardingContext) and context.num_devices > 1

@@ -43,6 +43,26 @@ def untap(t, offset, strides, dilation, space, padding):
     return lax.slice(t, (0, *start, 0), (t.shape[0], *limit, t.shape[-1]))
 
 
+def phase_shifts(window, stride, padding, dilation):
+    """Along one dimension of a transposed convolution: which taps reach the positions of one phase, and from where.
+
+    Position `stride * q + phase` of the input gets tap i of the output position `q + shift`; the result has a mapping
+    from i to shift for every phase.
+    """
+    low, _ = padding
+    reach = [[(i, phase + low - dilation * i) for i in range(window)] for phase in range(stride)]
+    return [{i: ahead // stride for i, ahead in taps if ahead % stride == 0} for taps in reach]
+
+
+def interleave(phases, strides, space):
+    """Arrays (n, *q, c) for each phase, in row-major order, as one (n, *space, c): element s * q + phase is at q."""
+    rank, (n, *q, c) = len(strides), phases[0].shape
+    stacked = jnp.stack(phases).reshape(*strides, n, *q, c)
+    order = [rank, *(axis for a in range(rank) for axis in (rank + 1 + a, a)), 2 * rank + 1]
+    whole = stacked.transpose(order).reshape(n, *(size * s for size, s in zip(q, strides)), c)
+    return whole[(slice(None), *(slice(size) for size in space))]
+
+
 def add(terms):
     """The sum of at least one array."""
     return functools.reduce(operator.add, terms)

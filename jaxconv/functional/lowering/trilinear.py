@@ -53,9 +53,13 @@ def _kernel_grad_shape(x, dy, *, window, groups, **_):
     return (*window, x[-1] // groups, dy[-1])
 
 
-_conv = define("conv", _conv_shape, plain.conv, cpu.conv)
-_input_grad = define("conv_input_grad", _input_grad_shape, plain.conv_input_grad, cpu.conv_input_grad)
-_kernel_grad = define("conv_kernel_grad", _kernel_grad_shape, plain.conv_kernel_grad, cpu.conv_kernel_grad)
+def _define(name, shape, plain, cpu):
+    return define(name, shape, plain, cpu, functools.partial(cpu, sharded=True))
+
+
+_conv = _define("conv", _conv_shape, plain.conv, cpu.conv)
+_input_grad = _define("conv_input_grad", _input_grad_shape, plain.conv_input_grad, cpu.conv_input_grad)
+_kernel_grad = _define("conv_kernel_grad", _kernel_grad_shape, plain.conv_kernel_grad, cpu.conv_kernel_grad)
 
 
 def _space(x):

@@ -1,0 +1,145 @@
+"""Gradients of ungrouped convolutions.
+
+XLA writes a gradient as a convolution that it must then bring into a form which the CPU is good at, and inside a
+loop (`lax.scan`, `while_loop`, `map`) it does not: there the plain forms are 5 to 70 times slower. The forms here are
+good as they stand: forward convolutions in the layout (n, *space, c), and matrix products.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxconv.functional.lowering import plain
+from jaxconv.functional.lowering.chunk import add_over_images, map_over_images
+from jaxconv.functional.lowering.taps import (
+    add,
+    flip,
+    interleave,
+    offsets,
+    pad,
+    phase_shifts,
+    tap,
+    transposed_padding,
+    untap,
+)
+
+
+def input_grad_flipped(dy, kernel, *, space, strides, padding, dilation, groups):
+    """For stride 1: a convolution of `dy` with the flipped kernel."""
+    around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
+    # The barrier keeps XLA from folding the flip into the convolution, which no fast form of it takes.
+    flipped = lax.optimization_barrier(flip(kernel).swapaxes(-1, -2))
+    return plain.conv(dy, flipped, strides=strides, padding=around, dilation=dilation, groups=1)
+
+
+def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups):
+    """For any stride: the product of every `dy` with the whole kernel, added up where its taps lie (col2im)."""
+    *window, c, k = kernel.shape
+    matrix = kernel.reshape(-1, k)
+
+    def grad(dy):
+        columns = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
+        return add(
+            untap(columns[..., n * c : (n + 1) * c], i, strides, dilation, space, padding)
+            for n, i in enumerate(offsets(window))
+        )
+
+    return map_over_images(grad, dy)
+
+
+def input_grad_phases(dy, kernel, *, space, strides, padding, dilation, groups):
+    """For strides above 1 and few channels: one convolution whose features are all positions modulo the stride."""
+    *window, c, _ = kernel.shape
+    shifts = [phase_shifts(*s) for s in zip(window, strides, padding, dilation)]
+    axes, around = [], []
+    for size, s, out, shift in zip(space, strides, dy.shape[1:-1], shifts):
+        low = min(min(phase.values(), default=0) for phase in shift)
+        high = max(max(phase.values(), default=0) for phase in shift)
+        axes.append((low, high - low + 1))
+        around.append((-low, -(-size // s) + high - out))
+    # Kernel of one phase: at tap t of the window, the tap of the original window that is shifted by low + t.
+    zero = jnp.zeros(kernel.shape[-2:], kernel.dtype)
+    rows = []
+    for t in offsets([taps for _, taps in axes]):
+        features = []
+        for phase in offsets(strides):
+            wanted = [
+                [i for i, shift in shifts[a][phase[a]].items() if shift == axes[a][0] + t[a]]
+                for a in range(len(window))
+            ]
+            features.append(kernel[tuple(i for (i,) in wanted)] if all(wanted) else zero)
+        rows.append(jnp.concatenate(features))
+    merged = jnp.stack(rows).reshape(*(taps for _, taps in axes), -1, kernel.shape[-1])
+    merged = lax.optimization_barrier(merged.swapaxes(-1, -2))
+    ones = (1,) * len(window)
+    y = plain.conv(dy, merged, strides=ones, padding=around, dilation=ones, groups=1)
+    parts = y.reshape(*y.shape[:-1], len(offsets(strides)), c)
+    return interleave([parts[..., p, :] for p in range(len(offsets(strides)))], strides, space)
+
+
+def kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):
+    """A convolution whose window is the rows of `dy`, over the rows of `x`, with images and columns as its channels.
+
+    One kernel column at a time takes the right columns of `x`; the kernel's rows are the positions of the convolution.
+    It does the work of im2col without writing the columns, in chunks of images that stay in the second-level cache.
+    """
+    if len(window) == 1:
+        x, dy, (pad_, stride, step) = x[:, None], dy[:, None], (padding[0], strides[0], dilation[0])
+        settings = dict(strides=(1, stride), padding=((0, 0), pad_), dilation=(1, step), groups=1)
+        return kernel_grad_rows(x, dy, window=(1, *window), **settings)[0]
+    *lead, columns = window
+    c, k, out = x.shape[-1], dy.shape[-1], dy.shape[1:-1]
+    rows = [(o - 1) * s + d * (w - 1) + 1 for o, s, w, d in zip(out, strides, lead, dilation)]
+    around = [(low, size - low - have) for (low, _), size, have in zip(padding, rows, x.shape[1:-2])]
+
+    def grad(x, dy):
+        n = x.shape[0]
+        by_channel = lax.optimization_barrier(jnp.moveaxis(x, (-1, 0), (0, -2)))  # (c, *rows, n, columns)
+        config = ((0, 0, 0), *((*p, 0) for p in around), (0, 0, 0), (*padding[-1], 0))
+        padded = lax.pad(by_channel, jnp.zeros((), x.dtype), config)
+        length = (out[-1] - 1) * strides[-1] + 1
+        shifted = [
+            lax.slice_in_dim(padded, j * dilation[-1], j * dilation[-1] + length, strides[-1], -1)
+            for j in range(columns)
+        ]
+        lines = jnp.stack(shifted).reshape(columns * c, *rows, n * out[-1])
+        weights = jnp.moveaxis(dy, 0, -3).reshape(*out[:-1], n * out[-1], k)
+        lines, weights = lax.optimization_barrier((lines, weights))
+        sums = plain.conv(
+            lines,
+            weights,
+            strides=dilation[:-1],
+            padding=((0, 0),) * len(lead),
+            dilation=strides[:-1],
+            groups=1,
+        )
+        return jnp.moveaxis(sums.reshape(columns, c, *lead, k), (0, 1), (-3, -2))
+
+    return add_over_images(grad, x, dy)
+
+
+def kernel_grad_swapped(x, dy, *, window, strides, padding, dilation, groups):
+    """For stride 1: `kernel_grad_rows` with `x` and `dy` in each other's place."""
+    around = transposed_padding(x.shape[1:-1], dy.shape[1:-1], window, padding, dilation)
+    settings = dict(strides=strides, padding=around, dilation=dilation, groups=groups)
+    return flip(kernel_grad_rows(dy, x, window=window, **settings)).swapaxes(-1, -2)
+
+
+def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
+    """One product of all taps of `x`, a row for each channel (im2col), with `dy`."""
+    out, k = dy.shape[1:-1], dy.shape[-1]
+    by_channel = lax.optimization_barrier(jnp.moveaxis(pad(x, padding), -1, 0)[..., None])
+    taps = [tap(by_channel, (0, *i), (1, *strides), (1, *dilation), (x.shape[0], *out)) for i in offsets(window)]
+    rows = jnp.concatenate(taps).reshape(len(taps) * x.shape[-1], -1)
+    return (rows @ dy.reshape(-1, k)).reshape(*window, x.shape[-1], k)
+
+
+def kernel_grad_maps(x, dy, *, window, strides, padding, dilation, groups):
+    """A convolution whose window is the whole map of `dy`, with images as its channels: XLA's form, written out."""
+    by_channel, weights = lax.optimization_barrier((x.swapaxes(0, -1), jnp.moveaxis(dy, 0, -2)))
+    # What the window cannot reach with full steps is cropped, so that there is one position for every tap.
+    around = [
+        (low, (o - 1) * s + d * (w - 1) + 1 - low - size)
+        for (low, _), o, s, w, d, size in zip(padding, dy.shape[1:-1], strides, window, dilation, x.shape[1:-1])
+    ]
+    settings = dict(strides=dilation, padding=around, dilation=strides, groups=1)
+    return jnp.moveaxis(plain.conv(by_channel, weights, **settings), 0, -2)

@@ -1,0 +1,107 @@
+"""Every form, whether or not the table picks it for the shape, gives what XLA's own form gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxconv.functional.lowering import chunk, dense, depthwise, grouped, plain, pointwise
+
+# images, space, channels, features, window, strides, padding, dilation, groups
+CASES = {
+    "plane": (2, (6, 7), 3, 4, (3, 2), (1, 1), ((1, 0), (2, 1)), (1, 1), 1),
+    "plane, padded past the window": (1, (4, 5), 2, 3, (2, 3), (1, 1), ((3, 2), (0, 4)), (1, 1), 1),
+    "plane, strided": (3, (9, 8), 3, 2, (3, 3), (2, 3), ((1, 1), (0, 1)), (1, 1), 1),
+    "plane, steps beyond the window": (2, (9, 8), 2, 2, (1, 2), (3, 3), ((0, 0), (1, 0)), (1, 1), 1),
+    "plane, dilated": (2, (9, 9), 2, 3, (3, 2), (1, 1), ((2, 2), (2, 1)), (2, 3), 1),
+    "plane, strided and dilated": (2, (10, 9), 2, 3, (3, 3), (3, 2), ((2, 2), (1, 3)), (2, 2), 1),
+    "line": (5, (11,), 3, 4, (3,), (1,), ((1, 1),), (2,), 1),
+    "line, strided": (2, (11,), 3, 4, (5,), (2,), ((1, 2),), (1,), 1),
+    "volume": (2, (5, 4, 6), 2, 3, (2, 3, 2), (1, 1, 1), ((0, 1), (1, 1), (1, 0)), (1, 1, 2), 1),
+    "volume, strided": (1, (5, 6, 7), 2, 2, (2, 3, 3), (2, 1, 3), ((0, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
+    "points": (2, (5, 6), 4, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    "points, strided and padded": (2, (7, 6), 4, 3, (1, 1), (2, 3), ((1, 0), (1, 2)), (1, 1), 1),
+    "depthwise": (2, (6, 7), 4, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
+    "depthwise, strided": (2, (9, 8), 4, 4, (3, 5), (2, 2), ((1, 1), (2, 1)), (1, 1), 4),
+    "depthwise, strided and dilated": (2, (10, 9), 2, 2, (3, 3), (3, 2), ((2, 2), (1, 3)), (2, 2), 2),
+    "depthwise, multiplied": (1, (8, 9), 3, 6, (3, 3), (2, 1), ((1, 1), (1, 1)), (1, 1), 3),
+    "depthwise line": (2, (9,), 4, 4, (5,), (1,), ((4, 0),), (1,), 4),
+    "depthwise volume": (1, (4, 5, 3), 2, 2, (3, 3, 2), (1, 2, 1), ((1, 1), (1, 1), (0, 0)), (1, 1, 1), 2),
+    "groups": (2, (6, 7), 8, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
+    "groups, strided": (2, (7, 7), 6, 12, (3, 3), (2, 2), ((1, 0), (1, 1)), (1, 1), 3),
+    "many small groups": (1, (5, 6), 64, 32, (3, 2), (1, 1), ((1, 1), (1, 0)), (1, 1), 32),
+    "groups of a line": (2, (9,), 8, 8, (3,), (1,), ((2, 2),), (2,), 4),
+}
+DENSE = [name for name in CASES if name.split(",")[0] in ("plane", "line", "volume")]
+UNIT = [name for name in DENSE if set(CASES[name][5]) == {1}]
+DEPTHWISE = [name for name in CASES if name.startswith("depthwise")]
+FLAT = [name for name in DEPTHWISE if "volume" not in name]
+GROUPS = [name for name in CASES if "groups" in name]
+POINTS = [name for name in CASES if name.startswith("points")]
+
+CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
+INPUT_GRAD = [
+    (pointwise.conv_input_grad, POINTS),
+    (depthwise.conv_input_grad, DEPTHWISE),
+    (grouped.conv_input_grad, GROUPS),
+    (dense.input_grad_flipped, UNIT),
+    (dense.input_grad_columns, DENSE),
+    (dense.input_grad_phases, DENSE),
+]
+KERNEL_GRAD = [
+    (pointwise.conv_kernel_grad, POINTS),
+    (depthwise.conv_kernel_grad, DEPTHWISE),
+    (depthwise.conv_kernel_grad_rows, FLAT),
+    (grouped.conv_kernel_grad, GROUPS),
+    (dense.kernel_grad_rows, DENSE),
+    (dense.kernel_grad_swapped, UNIT),
+    (dense.kernel_grad_columns, DENSE),
+    (dense.kernel_grad_maps, DENSE),
+]
+
+
+def pairs(table):
+    return [pytest.param(form, name, id=f"{form.__name__}-{name}") for form, names in table for name in names]
+
+
+def make(name, rng):
+    images, space, channels, features, window, strides, padding, dilation, groups = CASES[name]
+    x = rng.standard_normal((images, *space, channels), "f")
+    kernel = rng.standard_normal((*window, channels // groups, features), "f")
+    settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
+    dy = rng.standard_normal(jax.eval_shape(lambda x, k: plain.conv(x, k, **settings), x, kernel).shape, "f")
+    return x, kernel, dy, settings
+
+
+def agree(form, reference, arrays, settings):
+    ours, theirs = jax.jit(lambda *a: (form(*a, **settings), reference(*a, **settings)))(*arrays)
+    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("form, name", pairs(CONV))
+def test_outputs(form, name, rng):
+    x, kernel, _, settings = make(name, rng)
+    agree(form, plain.conv, (x, kernel), settings)
+
+
+@pytest.mark.parametrize("form, name", pairs(INPUT_GRAD))
+def test_input_gradients(form, name, rng):
+    x, kernel, dy, settings = make(name, rng)
+    agree(form, plain.conv_input_grad, (dy, kernel), settings | {"space": x.shape[1:-1]})
+
+
+@pytest.mark.parametrize("form, name", pairs(KERNEL_GRAD))
+def test_kernel_gradients(form, name, rng):
+    x, kernel, dy, settings = make(name, rng)
+    agree(form, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
+
+
+@pytest.mark.parametrize("images, positions", [(1, 4096), (3, 4096), (7, 700), (8, 700), (130, 16), (65, 64)])
+def test_chunks_cover_the_batch_once(images, positions):
+    x = jnp.arange(images, dtype="f").reshape(-1, 1, 1) + 1
+    dy = jnp.ones((images, positions, 1), "f")
+    summed = jax.jit(lambda x, dy: chunk.add_over_images(lambda x, dy: jnp.einsum("npc,nqc->c", x, dy), x, dy))
+    assert summed(x, dy) == images * (images + 1) / 2 * positions
+    mapped = jax.jit(lambda dy: chunk.map_over_images(lambda dy: 2 * dy, dy))(x * dy)
+    np.testing.assert_array_equal(mapped, 2 * x * dy)

@@ -48,7 +48,7 @@ class Knobs:
     """Where archives or prepared TFDS sets lie; only read. Default: TFDS_DATA_DIR, then the cache."""
     image_size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side to which images are resized and cropped. Default: as they are, or as the network needs."""
-    epochs: int = 40
+    epochs: int = 30
     """Passes over the training images."""
     batch_size: int = 64
     """Images a step, over all devices together."""

@@ -11,7 +11,7 @@ import jax
 import tyro
 
 from jaxconv import functional as F
-from jaxconv.data import Dataset, load_dataset, normalization
+from jaxconv.data import AnyDataset, load_dataset, normalization
 from jaxconv.functional.augment import random_flip, random_shift
 from jaxconv.models import create_model, model_info
 from jaxconv.nn import functionalize
@@ -133,7 +133,7 @@ def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = Non
     )
 
 
-def _record(knobs: Knobs, options: dict[str, Any], preprocess: Preprocess, data: Dataset) -> dict[str, Any]:
+def _record(knobs: Knobs, options: dict[str, Any], preprocess: Preprocess, data: AnyDataset) -> dict[str, Any]:
     return {
         "model": {"name": knobs.model, "options": options},
         "preprocess": dataclasses.asdict(preprocess),

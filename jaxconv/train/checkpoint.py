@@ -1,5 +1,6 @@
 """Checkpoints: Orbax behind three verbs. A state is stored as a flat dictionary of named arrays."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Checkpoints:
 
         return filled(params, which), filled(batch_stats, "batch_stats")
 
-    def _read(self, step: int | None) -> dict[str, np.ndarray]:
+    def _read(self, step: int | None) -> Mapping[str, Any]:
         if step is None:
             raise FileNotFoundError(f"no checkpoint under {self._manager.directory}.")
         return self._manager.restore(step, args=ocp.args.StandardRestore())

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxconv.data import Dataset
+from jaxconv.data import AnyDataset
 from jaxconv.train.parallel import shard_batch
 
 
-def padded_batches(dataset: Dataset, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def padded_batches(dataset: AnyDataset, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Images, labels and a mask in the order of the data set; the last batch is filled up, the mask says with what.
 
     Args:
@@ -28,7 +28,7 @@ def evaluate(
     step: Callable[..., dict[str, Any]],
     params: Any,
     batch_stats: Any,
-    dataset: Dataset,
+    dataset: AnyDataset,
     *,
     batch_size: int,
     mesh: Mesh,

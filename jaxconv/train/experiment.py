@@ -9,7 +9,7 @@ import jax
 import optax
 
 from jaxconv import functional as F
-from jaxconv.data import Dataset
+from jaxconv.data import AnyDataset
 from jaxconv.train.preprocess import Preprocess
 from jaxconv.train.step import Loss
 
@@ -43,8 +43,8 @@ class Experiment:
     """
 
     model: Callable[[], Functional]
-    train_data: Dataset
-    eval_data: Dataset
+    train_data: AnyDataset
+    eval_data: AnyDataset
     preprocess: Preprocess
     schedule: Callable[[int], optax.Schedule]
     optimizer: Callable[[optax.Schedule], optax.GradientTransformation]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxconv.data import batch_indices, batches
+from jaxconv.data import Dataset, batch_indices, batches
 from jaxconv.train.checkpoint import Checkpoints
 from jaxconv.train.evaluate import evaluate
 from jaxconv.train.experiment import Experiment, Result
@@ -56,7 +56,7 @@ class Trainer:
         self._optimizer = experiment.optimizer(self.schedule)
         self._apply, self._params, self._batch_stats = experiment.model()
         data = experiment.train_data
-        self._resident = data.in_memory and math.prod(data.image_shape) * len(data) <= RESIDENT_BYTES
+        self._resident = isinstance(data, Dataset) and data.in_memory and data.images.nbytes <= RESIDENT_BYTES
         step = make_train_step(
             self._apply,
             self._optimizer,
@@ -77,6 +77,7 @@ class Trainer:
         if not self._resident:
             return compile_step(step, self.mesh, batch_arguments=2)
         data = self.experiment.train_data
+        assert isinstance(data, Dataset)
         images, labels = replicate((np.asarray(data.images), data.labels), self.mesh)
         stretch = compile_step(make_scan(step, unroll=unrolls()), self.mesh, batch_arguments=1, batch_axis=1)
         return lambda state, indices: stretch(state, images, labels, indices)

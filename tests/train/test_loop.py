@@ -8,7 +8,6 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from train.conftest import stripes
 
 from jaxconv.train import RunError, Stopped, fit
 from jaxconv.train.loop import Trainer

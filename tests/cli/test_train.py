@@ -42,6 +42,7 @@ def test_places_may_change(run):
     assert main(["train", *ARGUMENTS[:-1], "2", "--data-dir", str(run), "--out", str(run), "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_batch_norm_in_half_precision_with_flips_and_the_hinge_loss(tmp_path):
     arguments = [
         "--model",

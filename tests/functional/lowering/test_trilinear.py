@@ -26,6 +26,11 @@ CASES = {
 NAMES = list(CASES)
 
 
+def first_fast(*names):
+    """The first case in every run, the others where the slow tests run too."""
+    return [names[0], *(pytest.param(name, marks=pytest.mark.slow) for name in names[1:])]
+
+
 def make(name, rng, dtype=np.float32):
     images, space, channels, features, window, strides, padding, dilation, groups = CASES[name]
     x = jnp.asarray(rng.standard_normal((images, *space, channels)), dtype)
@@ -54,7 +59,7 @@ def test_the_three_contractions_equal_those_of_xla(name, rng):
     close(trilinear.conv_kernel_grad(x, dy, window=window, **settings), dkernel)
 
 
-@pytest.mark.parametrize("name", ["strided", "depthwise", "grouped, dilated"])
+@pytest.mark.parametrize("name", first_fast("strided", "depthwise", "grouped, dilated"))
 def test_derivatives_of_second_order_in_both_modes(name, rng):
     x, kernel, settings = make(name, rng)
     check_grads(lambda x, k: jnp.sin(trilinear.conv(x, k, **settings)), (x / 4, kernel / 4), 2, atol=0.05, rtol=0.05)
@@ -73,7 +78,7 @@ def test_hessian(name, rng):
 
 
 @pytest.mark.parametrize("which", [(0, None), (None, 0), (0, 0), (1, 2)])
-@pytest.mark.parametrize("name", ["strided", "depthwise strided, multiplied", "grouped"])
+@pytest.mark.parametrize("name", first_fast("strided", "depthwise strided, multiplied", "grouped"))
 def test_vmap_of_either_argument_and_of_both(name, which, rng):
     x, kernel, settings = make(name, rng)
     dy = jnp.sin(plain.conv(x, kernel, **settings))
@@ -126,7 +131,7 @@ def test_linearize_checkpoint_and_scan(transform, rng):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", ["dense", "pointwise", "depthwise", "grouped"])
+@pytest.mark.parametrize("name", first_fast("dense", "pointwise", "depthwise", "grouped"))
 def test_half_types_accumulate_in_float32(dtype, name, rng):
     x, kernel, settings = make(name, rng, dtype)
     dy = jnp.asarray(rng.standard_normal(plain.conv(x, kernel, **settings).shape), dtype)
@@ -165,7 +170,7 @@ def program(function, arrays, platform):
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-@pytest.mark.parametrize("name", ["strided", "pointwise", "depthwise", "grouped"])
+@pytest.mark.parametrize("name", first_fast("strided", "pointwise", "depthwise", "grouped"))
 def test_gpu_and_tpu_get_the_program_of_lax(name, platform, rng):
     x, kernel, settings = make(name, rng)
 
@@ -206,7 +211,7 @@ def test_export_with_a_symbolic_batch(name, rng):
 
 
 @pytest.mark.parametrize("spec", [PartitionSpec("d"), PartitionSpec(None, "d")], ids=["batch", "height"])
-@pytest.mark.parametrize("name", ["dense", "strided", "pointwise", "depthwise", "grouped"])
+@pytest.mark.parametrize("name", first_fast("dense", "strided", "pointwise", "depthwise", "grouped"))
 def test_sharded_inputs_give_the_numbers_of_one_device(name, spec, rng):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     _, kernel, settings = make(name, rng)
@@ -222,7 +227,7 @@ def test_sharded_inputs_give_the_numbers_of_one_device(name, spec, rng):
     close(step(sharded, replicated), step(x, kernel))
 
 
-@pytest.mark.parametrize("name", ["dense", "strided", "pointwise", "depthwise", "grouped"])
+@pytest.mark.parametrize("name", first_fast("dense", "strided", "pointwise", "depthwise", "grouped"))
 def test_gradients_inside_shard_map_equal_those_of_one_device(name, rng):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     _, kernel, settings = make(name, rng)

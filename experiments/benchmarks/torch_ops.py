@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import torch
+import torch  # pyright: ignore[reportMissingImports]  (a peer, installed for this benchmark alone)
 from cases import Conv, Pool, arrays, shapes
 
 torch.set_num_threads(2)

@@ -23,21 +23,23 @@ def add_over_images(function, x, dy):
     return total if whole == x.shape[0] else total + function(x[whole:], dy[whole:])
 
 
-def map_over_images(function, dy):
-    """`function(dy)`, which treats images one by one, over chunks of them."""
-    n, count = _split(dy)
+def map_over_images(function, a, at_once=None):
+    """`function(a)`, which treats images one by one, over chunks of them, of `at_once` or as many as fit."""
+    n, count = _split(a, at_once)
     if count == 1:
-        return function(dy)
+        return function(a)
     whole = n * count
-    done = lax.map(function, dy[:whole].reshape(count, n, *dy.shape[1:]))
+    done = lax.map(function, a[:whole].reshape(count, n, *a.shape[1:]))
     done = done.reshape(whole, *done.shape[2:])
-    return done if whole == dy.shape[0] else jnp.concatenate([done, function(dy[whole:])])
+    return done if whole == a.shape[0] else jnp.concatenate([done, function(a[whole:])])
 
 
-def _split(dy):
+def _split(a, at_once=None):
     """Images in a chunk and the number of chunks; a divisor of the batch where one is near, so that none are left."""
-    images = dy.shape[0]
-    most = max(1, _POSITIONS // math.prod(dy.shape[1:-1])) if isinstance(images, int) else 1
+    images = a.shape[0]
+    if at_once is None and isinstance(images, int):
+        at_once = max(1, _POSITIONS // math.prod(a.shape[1:-1]))
+    most = at_once or 1
     if not isinstance(images, int) or images <= most:
         return images, 1
     near = [n for n in range((most + 1) // 2, most + 1) if images % n == 0]

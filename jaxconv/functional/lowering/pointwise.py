@@ -23,7 +23,14 @@ def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
     """See `plain.conv_kernel_grad`."""
     seen = _seen(x, strides, padding, dilation)
     rows = tuple(range(dy.ndim - 1))
-    return lax.dot_general(seen, dy, ((rows, rows), ((), ()))).reshape(*window, x.shape[-1], dy.shape[-1])
+    contract = ((rows, rows), ((), ()))
+    if x.shape[-1] <= dy.shape[-1]:
+        dkernel = lax.dot_general(seen, dy, contract)
+    else:
+        # The product transposes its left factor, so that should be the narrow one: 1.3 to 3 times faster. Without the
+        # barrier XLA puts the factors back.
+        dkernel = lax.optimization_barrier(lax.dot_general(dy, seen, contract)).T
+    return dkernel.reshape(*window, x.shape[-1], dy.shape[-1])
 
 
 def _seen(x, strides, padding, dilation):

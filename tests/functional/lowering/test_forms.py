@@ -21,7 +21,7 @@ CASES = {
     "volume, strided": (1, (5, 6, 7), 2, 2, (2, 3, 3), (2, 1, 3), ((0, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
     "points": (2, (5, 6), 4, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "points, strided and padded": (2, (7, 6), 4, 3, (1, 1), (2, 3), ((1, 0), (1, 2)), (1, 1), 1),
-    "depthwise": (2, (6, 7), 4, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
+    "depthwise": (5, (6, 7), 4, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
     "depthwise, strided": (2, (9, 8), 4, 4, (3, 5), (2, 2), ((1, 1), (2, 1)), (1, 1), 4),
     "depthwise, strided and dilated": (2, (10, 9), 2, 2, (3, 3), (3, 2), ((2, 2), (1, 3)), (2, 2), 2),
     "depthwise, multiplied": (1, (8, 9), 3, 6, (3, 3), (2, 1), ((1, 1), (1, 1)), (1, 1), 3),
@@ -30,6 +30,7 @@ CASES = {
     "groups": (2, (6, 7), 8, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
     "groups, strided": (2, (7, 7), 6, 12, (3, 3), (2, 2), ((1, 0), (1, 1)), (1, 1), 3),
     "many small groups": (1, (5, 6), 64, 32, (3, 2), (1, 1), ((1, 1), (1, 0)), (1, 1), 32),
+    "groups of points": (2, (5, 4), 12, 24, (1, 1), (2, 1), ((0, 0), (0, 0)), (1, 1), 3),
     "groups of a line": (2, (9,), 8, 8, (3,), (1,), ((2, 2),), (2,), 4),
 }
 DENSE = [name for name in CASES if name.split(",")[0] in ("plane", "line", "volume")]
@@ -40,6 +41,7 @@ GROUPS = [name for name in CASES if "groups" in name]
 POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
+CONV += [(depthwise.conv_in_chunks, DEPTHWISE[:2])]
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),
@@ -53,6 +55,7 @@ KERNEL_GRAD = [
     (depthwise.conv_kernel_grad, DEPTHWISE),
     (depthwise.conv_kernel_grad_rows, FLAT),
     (grouped.conv_kernel_grad, GROUPS),
+    (grouped.conv_kernel_grad_maps, GROUPS),
     (dense.kernel_grad_rows, DENSE),
     (dense.kernel_grad_swapped, UNIT),
     (dense.kernel_grad_columns, DENSE),

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxconv.data import Dataset, batch_indices, batches
 from jaxconv.train.checkpoint import Checkpoints
+from jaxconv.train.clock import Clock
 from jaxconv.train.evaluate import evaluate
 from jaxconv.train.experiment import Experiment, Result
 from jaxconv.train.parallel import (
@@ -116,37 +117,6 @@ class Trainer:
             batch_size=size,
             mesh=self.mesh,
         )
-
-
-class Clock:
-    """How long training took, without compilation, evaluation and saving."""
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
-        self.began, self.compiled = time.monotonic(), 0.0
-        self._seconds, self._steps, self._since = 0.0, 0, self.began
-
-    def first_step(self) -> None:
-        """The first step has run: compilation is over."""
-        self.compiled = time.monotonic() - self.began
-        self._since = time.monotonic()
-
-    def resume(self) -> None:
-        """Training goes on after something else."""
-        self._since = time.monotonic()
-
-    def pause(self, steps: int) -> None:
-        """`steps` more have been taken since the last call."""
-        self._seconds += time.monotonic() - self._since
-        self._steps += steps
-
-    def images_per_second(self) -> float:
-        """So far."""
-        return self._steps * self._batch_size / self._seconds if self._steps else 0.0
-
-    def elapsed(self) -> float:
-        """Wall seconds since the start."""
-        return time.monotonic() - self.began
 
 
 def fit(experiment: Experiment, out: str | os.PathLike[str], *, progress: bool = True) -> Result:
@@ -257,7 +227,8 @@ class _Session:
         self._stop_if_asked(state, first)
         self.clock.resume()
         done, refreshed = first, time.monotonic()
-        for step, state in self.trainer.take(state, first, last):  # noqa: B020  (the state goes through)
+        for step, latest in self.trainer.take(state, first, last):
+            state = latest
             if not self.clock.compiled:
                 jax.block_until_ready(state)
                 self.clock.first_step()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxconv.functional.lowering import plain
-from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, tap, untap
+from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap
 
 _MANY = 49  # taps: above, the program grows too long, and a window is so large that XLA's own form is used
 
@@ -36,15 +36,23 @@ def _wide(form):
 
 
 def max_pool(x, *, window, strides, padding):
-    """See `plain.max_pool`; one dimension of the window at a time."""
+    """See `plain.max_pool`."""
+    # Measured, times faster than `plain`: slices 1.7 (2x2) and 4.6 (3x3 stride 2) without padding; with padding, which
+    # slices must copy, one dimension at a time is faster: 2.2 (3x3 stride 2 on 112x112, 8 images), 3.5 (3x3 on 14x14).
+    if math.prod(window) <= 9 and not any(map(any, padding)):
+        return functools.reduce(jnp.maximum, _taps(x, window, strides, padding, plain.lowest(x.dtype)))
+    return _separable_max_pool(x, window, strides, padding)
+
+
+def _separable_max_pool(x, window, strides, padding):
     for axis, size in enumerate(window):
-        along = [(w if a == axis else 1) for a, w in enumerate(window)]
         if (size, strides[axis], padding[axis]) != (1, 1, (0, 0)):
-            steps = [(s if a == axis else 1) for a, s in enumerate(strides)]
-            around = [(p if a == axis else (0, 0)) for a, p in enumerate(padding)]
-            x = lax.reduce_window(
-                x, plain.lowest(x.dtype), lax.max, (1, *along, 1), (1, *steps, 1), ((0, 0), *around, (0, 0))
-            )
+
+            def along(values, other, axis=axis):
+                return tuple(value if a == axis else other for a, value in enumerate(values))
+
+            settings = dict(window=along(window, 1), strides=along(strides, 1), padding=along(padding, (0, 0)))
+            x = plain.max_pool(x, **settings)
     return x
 
 
@@ -63,13 +71,14 @@ def max_pool_gather(t, x, *, window, strides, padding):
 @_few(plain.max_pool_scatter)
 def max_pool_scatter(dy, x, *, window, strides, padding):
     """See `plain.max_pool_scatter`."""
-    first = lax.optimization_barrier(_first_maximum(x, window, strides, padding))
-    zero = jnp.zeros((), dy.dtype)
-    ones = (1,) * len(window)
-    return add(
-        untap(jnp.where(first == number, dy, zero), offset, strides, ones, x.shape[1:-1], padding)
-        for number, offset in enumerate(offsets(window))
-    )
+    index = lax.optimization_barrier(_first_maximum(x, window, strides, padding))
+    numbers = {offset: number for number, offset in enumerate(offsets(window))}
+
+    def term(offset, dy, index):
+        return jnp.where(index == numbers[offset], dy, jnp.zeros((), dy.dtype))
+
+    settings = dict(window=window, strides=strides, padding=padding, dilation=(1,) * len(window))
+    return spread(term, [(dy, 0), (index, -1)], space=x.shape[1:-1], **settings)
 
 
 @_wide
@@ -83,8 +92,8 @@ def sum_pool(x, *, window, strides, padding):
 @_few(plain.sum_pool_transpose)
 def sum_pool_transpose(dy, *, space, window, strides, padding):
     """See `plain.sum_pool_transpose`."""
-    ones = (1,) * len(window)
-    return add(untap(dy, i, strides, ones, space, padding) for i in offsets(window))
+    settings = dict(window=window, strides=strides, padding=padding, dilation=(1,) * len(window))
+    return spread(lambda _, dy: dy, [(dy, 0)], space=space, **settings)
 
 
 def _taps(x, window, strides, padding, value):

@@ -3,22 +3,11 @@
 A kernel (*window, 1, c * m) with m > 1 reads every channel m times; `x` is repeated for that.
 """
 
-import itertools
-
 import jax.numpy as jnp
 from jax import lax
 
 from jaxconv.functional.lowering.chunk import map_over_images
-from jaxconv.functional.lowering.taps import (
-    add,
-    interleave,
-    offsets,
-    out_space,
-    pad,
-    phase_shifts,
-    tap,
-    transposed_padding,
-)
+from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap
 
 
 def conv(x, kernel, *, strides, padding, dilation, groups):
@@ -38,16 +27,8 @@ def conv_in_chunks(x, kernel, **settings):
 def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
     """See `plain.conv_input_grad`."""
     window = kernel.shape[:-2]
-    if all(s == 1 for s in strides):
-        padding = transposed_padding(space, dy.shape[1:-1], window, padding, dilation)
-        dy = pad(dy, padding)
-        terms = (
-            tap(dy, [w - 1 - j for w, j in zip(window, i)], strides, dilation, space) * _weight(kernel, i)
-            for i in offsets(window)
-        )
-        dx = add(terms)
-    else:
-        dx = _strided_input_grad(dy, kernel, space, strides, padding, dilation)
+    settings = dict(space=space, window=window, strides=strides, padding=padding, dilation=dilation)
+    dx = spread(lambda offset, dy: dy * _weight(kernel, offset), [(dy, 0)], **settings)
     multiplier = kernel.shape[-1] // groups
     return dx if multiplier == 1 else dx.reshape(*dx.shape[:-1], groups, multiplier).sum(-1)
 
@@ -106,28 +87,6 @@ def _rows_at_once(height, taps):
     # More rows share one pass over the accumulators; the program grows with rows times taps.
     most = max(1, min(4, 98 // taps))
     return next((n for n in range(most, 1, -1) if height % n == 0), most)
-
-
-def _strided_input_grad(dy, kernel, space, strides, padding, dilation):
-    window = kernel.shape[:-2]
-    shifts = [phase_shifts(*along) for along in zip(window, strides, padding, dilation)]
-    every = [[shift for phase in along for shift in phase.values()] for along in shifts]
-    size = [-(-a // s) for a, s in zip(space, strides)]
-    before = [max(0, -min(along)) for along in every]
-    after = [max(0, q + max(along) - out) for q, along, out in zip(size, every, dy.shape[1:-1])]
-    dy = pad(dy, tuple(zip(before, after)))
-    ones = (1,) * len(window)
-
-    def phase(position):
-        taps = itertools.product(*(along[p].items() for along, p in zip(shifts, position)))
-        terms = [
-            tap(dy, [b + shift for b, (_, shift) in zip(before, taps_)], ones, ones, size)
-            * _weight(kernel, tuple(i for i, _ in taps_))
-            for taps_ in taps
-        ]
-        return add(terms) if terms else jnp.zeros((dy.shape[0], *size, dy.shape[-1]), dy.dtype)
-
-    return interleave([phase(position) for position in offsets(strides)], strides, space)
 
 
 def _repeated(x, multiplier):

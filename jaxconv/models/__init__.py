@@ -12,29 +12,32 @@ from jaxtyping import PRNGKeyArray
 
 from jaxconv.models import googlenet, lenet, nielsen, pyramid
 from jaxconv.models.features import FeatureInfo, feature_info
+from jaxconv.models.load import LoadReport, load_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
+from jaxconv.models.torchvision import aliased
 from jaxconv.nn import initialize
 
 __all__ = [
     "MODELS",
     "FeatureInfo",
+    "LoadReport",
     "ModelInfo",
     "Network",
     "Variant",
     "create_model",
     "feature_info",
     "list_models",
+    "load_weights",
     "model_info",
 ]
 
-MODELS: Mapping[str, Variant] = MappingProxyType(
-    {
-        **lenet.VARIANTS,
-        **nielsen.VARIANTS,
-        **pyramid.VARIANTS,
-        **googlenet.VARIANTS,
-    }
-)
+_NETWORKS = {
+    **lenet.VARIANTS,
+    **nielsen.VARIANTS,
+    **pyramid.VARIANTS,
+    **googlenet.VARIANTS,
+}
+MODELS: Mapping[str, Variant] = MappingProxyType(_NETWORKS | aliased(_NETWORKS))
 
 
 def list_models(pattern: str = "*") -> list[str]:

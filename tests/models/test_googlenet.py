@@ -13,7 +13,7 @@ from jaxconv.functional import cross_entropy
 from jaxconv.models import create_model
 from jaxconv.models.googlenet import BLOCKS
 
-REFERENCE = record.Record(Path(__file__).parent / "parity" / "googlenet.npz")
+REFERENCE = record.Record(Path(__file__).parent / "parity" / "torchvision" / "googlenet.npz")
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def from_reference(path, value: np.ndarray) -> np.ndarray:
     """OIHW to HWIO, (out, in) to (in, out)."""
     if path[-1].key != "kernel":
         return value
-    return value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
+    return np.moveaxis(value, (0, 1), (-1, -2))
 
 
 def shapes_as_reference(tree) -> dict[str, list[int]]:
@@ -45,7 +45,7 @@ def shapes_as_reference(tree) -> dict[str, list[int]]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         shape = list(leaf.shape)
         if path[-1].key == "kernel":
-            shape = [shape[3], shape[2], shape[0], shape[1]] if len(shape) == 4 else shape[::-1]
+            shape = [shape[-1], shape[-2], *shape[:-2]]
         named[name_of(path)] = shape
     return named
 

@@ -1,0 +1,96 @@
+"""From the weights of a reference implementation to a network of ours, with a report of what did not fit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from flax import nnx
+
+from jaxconv.models.network import Network
+from jaxconv.weights import from_reference, reference_name, reference_shape
+from jaxconv.weights.torchvision import timm_names
+
+SOURCES = {
+    "timm": lambda network, names: {name: name for name in names},
+    "torchvision": timm_names,
+}
+"""Whose state dict -> its names -> ours."""
+IGNORED = ("num_batches_tracked",)
+"""Last names of entries that a network has no use for."""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What loading found, in the names of the reference's state dict.
+
+    Attributes:
+        loaded: entries that the network took.
+        missing: entries that the network has and the weights lack.
+        unexpected: entries of the weights that the network lacks.
+        misshapen: entries of both whose shapes differ: name -> (shape in the network, shape in the weights).
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    misshapen: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether network and weights agree in every name and shape."""
+        return not (self.missing or self.unexpected or self.misshapen)
+
+    def __str__(self) -> str:
+        shapes = [f"{name} (network {ours}, weights {theirs})" for name, (ours, theirs) in self.misshapen.items()]
+        parts = {"missing": self.missing, "unexpected": self.unexpected, "misshapen": shapes}
+        said = [f"{len(names)} {what}: {_listed(names)}" for what, names in parts.items() if names]
+        return "; ".join([f"{len(self.loaded)} loaded", *said])
+
+
+def load_weights(
+    model: Network, weights: Mapping[str, np.ndarray], *, source: str = "timm", strict: bool = True
+) -> LoadReport:
+    """Gives `model`, in place, the parameters and running statistics that a state dict holds.
+
+    Args:
+        model: the network, drawn or not.
+        weights: name -> array, in the reference's names and layout.
+        source: whose names these are: "timm", or "torchvision", where they are translated.
+        strict: whether anything missing, unexpected or misshapen raises, before the model is touched.
+
+    Raises:
+        ValueError: if there is no such source; when strict, if names or shapes differ.
+    """
+    variables = state_variables(model)
+    if source not in SOURCES:
+        raise ValueError(f"source is one of {', '.join(SOURCES)}: got {source!r}.")
+    used = {name: value for name, value in weights.items() if name.rsplit(".", 1)[-1] not in IGNORED}
+    ours = SOURCES[source](model.info.name, list(used))
+    given = {ours[name]: value for name, value in used.items()}
+    shapes = {name: reference_shape(leaf, variable.get_value().shape) for name, (leaf, variable) in variables.items()}
+    common = [name for name in variables if name in given]
+    misshapen = {name: (shapes[name], given[name].shape) for name in common if shapes[name] != given[name].shape}
+    report = LoadReport(
+        loaded=tuple(name for name in common if name not in misshapen),
+        missing=tuple(name for name in variables if name not in given),
+        unexpected=tuple(name for name in given if name not in variables),
+        misshapen=misshapen,
+    )
+    if strict and not report.complete:
+        raise ValueError(f"The weights do not fit the network: {report}.")
+    values = [from_reference(variables[name][0], np.asarray(given[name], np.float32)) for name in report.loaded]
+    for name, value in zip(report.loaded, jax.device_put(values)):
+        variables[name][1].set_value(value)
+    return report
+
+
+def state_variables(model: nnx.Module) -> dict[str, tuple[str, nnx.Variable]]:
+    """Every parameter and statistic by the name that the reference's state dict gives it, with our last name."""
+    nodes = ((path, node) for path, node in nnx.iter_graph(model) if isinstance(node, nnx.Variable))
+    return {reference_name(path): (str(path[-1]), node) for path, node in nodes}
+
+
+def _listed(names, most: int = 8) -> str:
+    shown = ", ".join(list(names)[:most])
+    return shown if len(names) <= most else f"{shown}, and {len(names) - most} more"

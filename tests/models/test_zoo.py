@@ -1,0 +1,37 @@
+"""Every recorded network beside its reference: names, shapes, pyramid, answers, gradients, running statistics.
+
+The records beside the tests (one of each family) are always used; those in the folder that JAXCONV_PARITY names
+too, where it is set: `pytest -m zoo` runs the answers of all of them.
+"""
+
+import pytest
+from models.parity import proof
+from models.parity.record import Record
+
+from jaxconv.models import MODELS
+
+CASES = {case: path for case, path in proof.recorded().items() if case.split("/")[1] in MODELS}
+OWN = [case for case, path in CASES.items() if path.is_relative_to(proof.HERE)]
+OTHERS = [case for case in CASES if case not in OWN]
+ANSWERS = [
+    *(pytest.param(case, marks=pytest.mark.slow) for case in OWN),
+    *(pytest.param(case, marks=[pytest.mark.zoo, pytest.mark.slow]) for case in OTHERS),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_names_and_shapes(case):
+    proof.check_state(case, Record(CASES[case]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pyramid(case):
+    proof.check_features(case, Record(CASES[case]))
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_answers_and_gradients(case):
+    record = Record(CASES[case])
+    network = proof.loaded(case, record)
+    proof.check_evaluation(case, network, record)
+    proof.check_training(case, network, record)

@@ -13,8 +13,9 @@ LEAVES = MappingProxyType({"kernel": "weight", "scale": "weight", "mean": "runni
 
 
 def reference_name(path: Sequence[object]) -> str:
-    """The state dict's name of the variable at an attribute path: ("layer1", 0, "bn1", "mean") is in it as
-    "layer1.0.bn1.running_mean".
+    """The state dict's name of the variable at an attribute path.
+
+    ("layer1", 0, "bn1", "mean") is in it as "layer1.0.bn1.running_mean".
     """
     *modules, leaf = map(str, path)
     return ".".join([*modules, LEAVES.get(leaf, leaf)])

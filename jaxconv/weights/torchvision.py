@@ -12,7 +12,7 @@ from types import MappingProxyType
 Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 RULES: Mapping[str, Rules] = MappingProxyType({})
-"""Pattern of our networks' names (timm's and torchvision's) -> the rules of that family; patterns may be joined by "|"."""
+"""Patterns of our networks' names (timm's and torchvision's), joined by "|" -> the rules of that family."""
 
 
 def timm_names(network: str, names: list[str]) -> dict[str, str]:

@@ -56,6 +56,10 @@ def _pointwise(case):
     return case.taps == 1 and case.groups == 1
 
 
+def _unit_pointwise(case):
+    return _pointwise(case) and _unit_strides(case)
+
+
 def _depthwise(case):
     # The program has a term for each tap, so a very large window would take very long to compile.
     return case.channels == 1 and case.groups > 1 and case.taps <= 49
@@ -106,19 +110,29 @@ def _whole(case):
 
 
 def _small_maps(case):
-    return _whole(case) and case.positions <= 64 and case.images * case.positions <= 128
+    tiny = case.positions <= 64 and case.images * case.positions <= 128
+    return _whole(case) and (tiny or (case.channels >= 128 and case.images * case.positions <= 256))
+
+
+def _lines(case):
+    # The 1x7 and 7x1 windows of Inception: few columns for many channels.
+    line = 1 in case.window and _unit_strides(case) and case.channels >= 128
+    return _whole(case) and line and case.images * case.positions <= 4096
 
 
 def _batch_of_few_features(case):
-    return _whole(case) and _unit_strides(case) and case.images >= 8 and 2 * case.features <= case.channels
+    small = _unit_strides(case) and case.taps <= 9 and 2 * case.features <= case.channels
+    return _whole(case) and small and case.images >= 8
 
 
-def _batch_or_strided(case):
-    return _whole(case) and (case.images >= 8 or not _unit_strides(case))
+def _batch_of_deep_or_large_maps(case):
+    enough = _unit_strides(case) or case.channels >= 256 or case.images >= 32
+    deep = case.channels >= 128 and case.taps <= 9 and enough
+    return _whole(case) and case.images >= 8 and (deep or case.positions >= 2500)
 
 
 CONV = (
-    Row(_pointwise, pointwise.conv, "64 to 256 channels, 56x56: 1.62; 1024 to 256, 14x14: 1.42; stride 2: 1.02"),
+    Row(_unit_pointwise, pointwise.conv, "64 to 256 channels, 56x56: 1.09; 1024 to 256, 14x14: 1.23; stride 2: 0.82"),
     Row(
         _large_depthwise,
         depthwise.conv_in_chunks,
@@ -176,20 +190,23 @@ KERNEL_GRAD = (
         "one image, 3x3, 32 groups, 128 channels, 56x56: 454; 512, 14x14: 347",
     ),
     Row(_grouped, grouped.conv_kernel_grad_maps, "the same: 459 and 353, but 1.7 times slower on 8 images of 56x56"),
-    Row(_small_maps, dense.kernel_grad_columns, "3x3, 512 channels, 7x7, one image: 2.5"),
+    Row(_small_maps, dense.kernel_grad_columns, "one image, 3x3: 2.9 (512, 7x7), 1.5 (256, 14x14), 1.2 (128, 16x16)"),
+    Row(_lines, dense.kernel_grad_columns, "1x7, 128 channels, 17x17: 1.56, one image 1.28"),
     Row(
         _batch_of_few_features,
         dense.kernel_grad_swapped,
         "3x3, 256 to 64 channels, 28x28: 1.45; 128 to 32, 14x14, 32 images: 1.73",
     ),
     Row(
-        _batch_or_strided,
+        _batch_of_deep_or_large_maps,
         dense.kernel_grad_rows,
-        "3x3: 1.40 (64, 56x56), 1.80 (128, 28x28), 1.15 (256, 14x14), 1.17 (512, 7x7); stride 2: 1.62; 7x7 stem: 3.69",
+        "3x3: 1.60 (64, 56x56), 1.15 (128, 28x28), 1.77 (256, 14x14), 1.31 (512, 7x7); 7x7 stem: 1.76; "
+        "0.77 for 5x5 (48 channels, 35x35), 0.85 for 3x3 (64 channels, 32x32)",
     ),
     Row(
         _whole,
         dense.kernel_grad_maps,
-        "one image, 3x3: 1.25 (256, 14x14), 0.95 (64, 56x56); inside a scan XLA's form is 30 times slower",
+        "5x5: 1.0 (48 channels, 35x35; 32 channels, 14x14); 3x3: 1.0 (64, 32x32), stride 2: 1.2 (128, 56x56); "
+        "inside a scan XLA's form is 180 to 280 times slower",
     ),
 )

@@ -27,8 +27,8 @@ def input_grad_flipped(dy, kernel, *, space, strides, padding, dilation, groups)
     """For stride 1: a convolution of `dy` with the flipped kernel."""
     around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
     # The barrier keeps XLA from folding the flip into the convolution, which no fast form of it takes.
-    flipped = lax.optimization_barrier(flip(kernel).swapaxes(-1, -2))
-    return plain.conv(dy, flipped, strides=strides, padding=around, dilation=dilation, groups=1)
+    flipped = lax.optimization_barrier(flip(kernel))
+    return plain.conv(dy, flipped.swapaxes(-1, -2), strides=strides, padding=around, dilation=dilation, groups=1)
 
 
 def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups):
@@ -135,7 +135,8 @@ def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
 
 def kernel_grad_maps(x, dy, *, window, strides, padding, dilation, groups):
     """A convolution whose window is the whole map of `dy`, with images as its channels: XLA's form, written out."""
-    by_channel, weights = lax.optimization_barrier((x.swapaxes(0, -1), jnp.moveaxis(dy, 0, -2)))
+    # No barrier here: XLA then transposes and copies in one pass, which is as fast as its own form.
+    by_channel, weights = x.swapaxes(0, -1), jnp.moveaxis(dy, 0, -2)
     # What the window cannot reach with full steps is cropped, so that there is one position for every tap.
     around = [
         (low, (o - 1) * s + d * (w - 1) + 1 - low - size)

@@ -23,7 +23,8 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jaxconv.functional as F
-from jaxconv.models.network import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Network, Variant, flatten, global_pooling
+from jaxconv.models.head import GlobalPool
+from jaxconv.models.network import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Network, Variant, flatten
 from jaxconv.nn import Conv, ConvNorm, Dense, Dropout, Inception, InceptionWidths, MaxPool, branch_key, initializers
 
 # Table 1 of the paper: #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj.
@@ -88,7 +89,7 @@ class GoogLeNet(Network):
         aux_logits: whether there are auxiliary heads; in training a call then returns (logits, aux1, aux2).
         drop_rate: dropout before the classifier.
         aux_drop_rate: dropout inside the auxiliary heads.
-        global_pool: "avg", "max", or "".
+        global_pool: as in `GlobalPool`.
         unit: builds a convolution with what follows it.
         five: window of the third branch.
         last_pool: window of the last max pool.
@@ -129,9 +130,9 @@ class GoogLeNet(Network):
         head = partial(AuxiliaryHead, num_classes=num_classes, unit=unit, pool=aux_pool, drop_rate=aux_drop_rate)
         self.aux1 = head(BLOCKS["4a"].out) if aux_logits else None
         self.aux2 = head(BLOCKS["4d"].out) if aux_logits else None
-        self.pool = global_pooling(global_pool, num_classes)
+        self.pool = GlobalPool(global_pool, num_classes)
         self.dropout = Dropout(drop_rate)
-        self.fc = Dense(channels, num_classes, kernel_init=_normal) if num_classes else None
+        self.fc = Dense(self.pool.width(channels), num_classes, kernel_init=_normal) if num_classes else None
 
     def _add_blocks(self, channels: int, unit: Callable[..., nnx.Module], five: int) -> int:
         for name, widths in BLOCKS.items():

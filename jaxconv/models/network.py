@@ -8,7 +8,6 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-import jaxconv.functional as F
 from jaxconv.nn import branch_key
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -94,26 +93,6 @@ class Network(nnx.Module):
             return self.logits(x, train, key)
         maps = self.features(x, train, key)
         return tuple(maps[level] for level in self.out_indices)
-
-
-def global_pooling(kind: str, num_classes: int) -> Callable[[Array], Array]:
-    """The function that reduces a map (n, h, w, c) to a vector: "avg", "max", or "" for none, as in timm.
-
-    Raises:
-        ValueError: if there is no such pool, or none is asked for although a classifier reads the vector.
-    """
-    pools = {"avg": F.global_avg_pool, "max": F.global_max_pool, "": _identity}
-    if kind not in pools:
-        raise ValueError(f"global_pool is one of {', '.join(map(repr, pools))}: got {kind!r}.")
-    if kind == "" and num_classes:
-        raise ValueError(
-            f"global_pool='' leaves a map, which no classifier reads: got num_classes={num_classes}, not 0."
-        )
-    return pools[kind]
-
-
-def _identity(x: Array) -> Array:
-    return x
 
 
 def flatten(x: Float[Array, "n *space c"]) -> Float[Array, "n f"]:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxconv.models.network import ModelInfo, Network, Variant, global_pooling
+from jaxconv.models.head import GlobalPool
+from jaxconv.models.network import ModelInfo, Network, Variant
 from jaxconv.nn import ConvNorm, Dense, Dropout, Sequential
 
 
@@ -21,7 +22,7 @@ class Pyramid(Network):
         in_chans: channels of the input.
         depths: channels after each halving of the image.
         drop_rate: dropout before the classifier.
-        global_pool: "avg", "max", or "".
+        global_pool: as in `GlobalPool`.
     """
 
     def __init__(
@@ -36,9 +37,9 @@ class Pyramid(Network):
         inputs = (in_chans, *depths)
         self.level_names = tuple(f"steps.{i}" for i in range(len(depths)))
         self.steps = Sequential(*(ConvNorm(i, o, 3, strides=2, padding="SAME") for i, o in zip(inputs, depths)))
-        self.pool = global_pooling(global_pool, num_classes)
+        self.pool = GlobalPool(global_pool, num_classes)
         self.dropout = Dropout(drop_rate)
-        self.fc = Dense(inputs[-1], num_classes) if num_classes else None
+        self.fc = Dense(self.pool.width(inputs[-1]), num_classes) if num_classes else None
 
     def features(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None

@@ -20,7 +20,19 @@ def conv_input_grad(dy, kernel, *, space, sharded=False, **settings):
     """See `plain.conv_input_grad`."""
     x = (dy.shape[0], *space, kernel.shape[-2] * settings["groups"])
     case = _case(x, kernel.shape, sharded=sharded, **settings)
-    return _run(choice.INPUT_GRAD, plain.conv_input_grad, case, dy, kernel, settings | {"space": space})
+    return _run(choice.INPUT_GRAD, _plain_input_grad, case, dy, kernel, settings | {"space": space})
+
+
+def _plain_input_grad(dy, kernel, *, padding, **settings):
+    """XLA's own form, with a third tap of zeros where a dense window of 2 has stride 2.
+
+    XLA for the CPU would end the process there if another dimension has more taps than outputs (it exchanges the
+    operands of such a convolution, and then finds that its window does not fit).
+    """
+    halves = [w == s == 2 and d == 1 for w, s, d in zip(kernel.shape, settings["strides"], settings["dilation"])]
+    kernel = jnp.pad(kernel, [*((0, int(half)) for half in halves), (0, 0), (0, 0)]) if any(halves) else kernel
+    padding = tuple((low, high + half) for (low, high), half in zip(padding, halves))
+    return plain.conv_input_grad(dy, kernel, padding=padding, **settings)
 
 
 def conv_kernel_grad(x, dy, *, window, sharded=False, **settings):

@@ -1,11 +1,13 @@
 """Every form, whether or not the table picks it for the shape, gives what XLA's own form gives."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxconv.functional.lowering import chunk, dense, depthwise, grouped, plain, pointwise
+from jaxconv.functional.lowering import chunk, cpu, dense, depthwise, grouped, plain, pointwise
 
 # images, space, channels, features, window, strides, padding, dilation, groups
 CASES = {
@@ -108,3 +110,12 @@ def test_chunks_cover_the_batch_once(images, positions):
     assert summed(x, dy) == images * (images + 1) / 2 * positions
     mapped = jax.jit(lambda dy: chunk.map_over_images(lambda dy: 2 * dy, dy))(x * dy)
     np.testing.assert_array_equal(mapped, 2 * x * dy)
+
+
+def test_a_gradient_that_ends_the_process_in_the_form_of_xla():
+    """A window of 2 at stride 2, padded, beside a kernel longer than its output: XLA for the CPU would abort."""
+    settings = dict(space=(6, 2), strides=(2, 2), padding=((1, 2), (1, 3)), dilation=(1, 1), groups=1)
+    rng = np.random.default_rng(0)
+    dy, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((2, 4, 2, 4), (2, 4, 3, 4)))
+    whole, divided = (jax.jit(partial(cpu.conv_input_grad, sharded=s, **settings))(dy, kernel) for s in (False, True))
+    np.testing.assert_allclose(divided, whole, rtol=1e-5, atol=1e-5)

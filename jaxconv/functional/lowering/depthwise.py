@@ -6,7 +6,6 @@ A kernel (*window, 1, c * m) with m > 1 reads every channel m times; `x` is repe
 import jax.numpy as jnp
 from jax import lax
 
-from jaxconv.functional.lowering.chunk import map_over_images
 from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap
 
 
@@ -19,9 +18,40 @@ def conv(x, kernel, *, strides, padding, dilation, groups):
     return add(tap(x, i, strides, dilation, out) * _weight(kernel, i) for i in offsets(window))
 
 
-def conv_in_chunks(x, kernel, **settings):
-    """`conv`, two images at a time: one would not keep two cores busy."""
-    return map_over_images(lambda x: conv(x, kernel, **settings), x, 2)
+def conv_within(x, kernel, *, strides, padding, dilation, groups):
+    """`conv` without a padded copy of `x`: windows inside read `x` itself, those over its rim a padded part of it."""
+    settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
+    window, space = kernel.shape[:-2], x.shape[1:-1]
+    whole = [(0, o) for o in out_space(space, window, strides, padding, dilation)]
+    inside = [
+        (-(-low // s), (size + low - d * (taps - 1) - 1) // s + 1)
+        for size, taps, s, (low, _), d in zip(space, window, strides, padding, dilation)
+    ]
+    inside = [(max(first, 0), min(last, o)) for (first, last), (_, o) in zip(inside, whole)]
+    if any(first >= last for first, last in inside):
+        return conv(x, kernel, **settings)
+
+    def part(ranges):
+        seen = [
+            (a * s - low, (b - 1) * s - low + d * (taps - 1) + 1)
+            for (a, b), taps, s, (low, _), d in zip(ranges, window, strides, padding, dilation)
+        ]
+        limits = [(max(a, 0), min(b, size)) for (a, b), size in zip(seen, space)]
+        beyond = tuple((max(-a, 0), max(b - size, 0)) for (a, b), size in zip(seen, space))
+        start, stop = zip(*limits)
+        slab = lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]))
+        return conv(slab, kernel, **settings | {"padding": beyond})
+
+    def joined(done):
+        axis = len(done)
+        if axis == len(window):
+            return part(done)
+        (first, last), (_, end), rest = inside[axis], whole[axis], whole[axis + 1 :]
+        before = [part([*done, (0, first), *rest])] if first else []
+        after = [part([*done, (last, end), *rest])] if last < end else []
+        return jnp.concatenate([*before, joined([*done, (first, last)]), *after], axis + 1)
+
+    return joined([])
 
 
 def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):

@@ -43,7 +43,7 @@ GROUPS = [name for name in CASES if "groups" in name]
 POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
-CONV += [(depthwise.conv_in_chunks, DEPTHWISE[:2])]
+CONV += [(depthwise.conv_within, DEPTHWISE)]
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),

@@ -7,7 +7,28 @@ from typing import Any
 from jaxconv.models.network import Variant
 from jaxconv.models.published import published_info
 
-ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType({})
+_REGNETS = {
+    "x_400mf": "x_004_tv",
+    "x_800mf": "x_008",
+    "x_1_6gf": "x_016",
+    "x_3_2gf": "x_032",
+    "x_8gf": "x_080",
+    "x_16gf": "x_160",
+    "x_32gf": "x_320",
+    "y_400mf": "y_004",
+    "y_800mf": "y_008_tv",
+    "y_1_6gf": "y_016",
+    "y_3_2gf": "y_032",
+    "y_8gf": "y_080_tv",
+    "y_16gf": "y_160",
+    "y_32gf": "y_320",
+    "y_128gf": "y_1280",
+}
+ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        **{f"regnet_{ours}": (f"regnet{timm}", {"zero_init_last": False}) for ours, timm in _REGNETS.items()},
+    }
+)
 """torchvision's name -> (timm's name, settings in which torchvision's network differs)."""
 
 

@@ -2,11 +2,15 @@
 
 from jaxconv.nn import initializers
 from jaxconv.nn.activation import ACTIVATIONS, activation
+from jaxconv.nn.attention_pool import AttentionPool
+from jaxconv.nn.bilinear_attention import BilinearAttention
 from jaxconv.nn.conv import Conv, ConvNorm
+from jaxconv.nn.conv_unit import ConvUnit, shortcut_average
 from jaxconv.nn.dense import Dense
 from jaxconv.nn.drop_path import DropPath, rising_rates
 from jaxconv.nn.dropout import Dropout, branch_key
 from jaxconv.nn.gate import EfficientChannelAttention, SqueezeExcite
+from jaxconv.nn.global_context import GlobalContext
 from jaxconv.nn.inception import Inception, InceptionWidths
 from jaxconv.nn.norm import BatchNorm
 from jaxconv.nn.pool import AvgPool, MaxPool
@@ -17,14 +21,18 @@ from jaxconv.nn.still_norm import GroupNorm, LayerNorm
 __all__ = [
     "ACTIVATIONS",
     "Apply",
+    "AttentionPool",
     "AvgPool",
     "BatchNorm",
+    "BilinearAttention",
     "Conv",
     "ConvNorm",
+    "ConvUnit",
     "Dense",
     "DropPath",
     "Dropout",
     "EfficientChannelAttention",
+    "GlobalContext",
     "GroupNorm",
     "Inception",
     "InceptionWidths",
@@ -38,4 +46,5 @@ __all__ = [
     "initialize",
     "initializers",
     "rising_rates",
+    "shortcut_average",
 ]

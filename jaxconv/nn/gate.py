@@ -4,6 +4,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.nn import initializers
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.conv import Conv
 
@@ -19,6 +20,7 @@ class SqueezeExcite(nnx.Module):
         names: ("fc1", "fc2") in timm's ResNets and RegNets, ("conv_reduce", "conv_expand") in its EfficientNets.
         activation: between the two.
         gate: maps the result to weights.
+        kernel_init: draws both kernels.
 
     Reference: Hu et al., "Squeeze-and-Excitation Networks", arXiv:1709.01507, equation 3.
     """
@@ -31,10 +33,11 @@ class SqueezeExcite(nnx.Module):
         names: tuple[str, str] = ("fc1", "fc2"),
         activation: Activation = jax.nn.relu,
         gate: Activation = jax.nn.sigmoid,
+        kernel_init: initializers.Initializer = initializers.he_fan_in,
     ):
         self.names, self.activation, self.gate = names, activation, gate
-        setattr(self, names[0], Conv(channels, reduced, 1, padding=0))
-        setattr(self, names[1], Conv(reduced, channels, 1, padding=0))
+        setattr(self, names[0], Conv(channels, reduced, 1, padding=0, kernel_init=kernel_init))
+        setattr(self, names[1], Conv(reduced, channels, 1, padding=0, kernel_init=kernel_init))
 
     def __call__(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None

@@ -58,6 +58,14 @@ def he_fan_out(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return _normal(rng, shape, math.sqrt(2 / fans(shape)[1]))
 
 
+def he_fan_out_per_group(groups: int) -> Initializer:
+    """`he_fan_out` where an input has outputs in its own group only: variance 2 * groups / fan_out.
+
+    timm's EfficientNets, RegNets and their like draw so; its ResNets and torchvision do not multiply by the groups.
+    """
+    return lambda rng, shape: _normal(rng, shape, math.sqrt(2 * groups / fans(shape)[1]))
+
+
 def lecun(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Normal with variance 1 / fan_in, for tanh and linear layers (LeCun et al. 1998, Efficient BackProp, 4.6)."""
     return _normal(rng, shape, math.sqrt(1 / fans(shape)[0]))

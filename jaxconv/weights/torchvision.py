@@ -11,7 +11,34 @@ from types import MappingProxyType
 
 Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
-RULES: Mapping[str, Rules] = MappingProxyType({})
+_REGNET_UNITS = {"a": "conv1", "b": "conv2", "c": "conv3", "0": "conv", "1": "bn"}
+_REGNET_BLOCK = r"trunk_output\.block(\d)\.block\d-(\d+)\."
+
+
+def _regnet_block(match: re.Match[str]) -> str:
+    """Block numbers count from one, and the letters of a block's units become words."""
+    stage, block, unit, part, leaf = match.groups()
+    place = f"s{stage}.b{int(block) + 1}"
+    if unit == "proj":
+        return f"{place}.downsample.{_REGNET_UNITS[part]}.{leaf}"
+    return (
+        f"{place}.se.{part}.{leaf}"
+        if unit == "f.se"
+        else f"{place}.{_REGNET_UNITS[unit[2:]]}.{_REGNET_UNITS[part]}.{leaf}"
+    )
+
+
+_REGNET: Rules = (
+    (r"stem\.0\.(.+)", r"stem.conv.\1"),
+    (r"stem\.1\.(.+)", r"stem.bn.\1"),
+    (_REGNET_BLOCK + r"(proj|f\.a|f\.b|f\.c|f\.se)\.(\w+)\.(\w+)", _regnet_block),
+    (r"fc\.(.+)", r"head.fc.\1"),
+)
+RULES: Mapping[str, Rules] = MappingProxyType(
+    {
+        "regnetx_*|regnety_*|regnet_x_*|regnet_y_*": _REGNET,
+    }
+)
 """Patterns of our networks' names (timm's and torchvision's), joined by "|" -> the rules of that family."""
 
 

@@ -1,0 +1,48 @@
+"""Global context: one weighted mean of all positions, transformed and added to every position."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxconv.nn import initializers
+from jaxconv.nn.conv import Conv
+from jaxconv.nn.still_norm import LayerNorm
+
+
+class ContextTransform(nnx.Module):
+    """The bottleneck that transforms the context: pointwise, layer norm, ReLU, pointwise (from zero)."""
+
+    def __init__(self, channels: int, reduced: int):
+        self.fc1 = Conv(channels, reduced, 1, padding=0, kernel_init=initializers.he_fan_out)
+        self.norm = LayerNorm(reduced)
+        self.fc2 = Conv(reduced, channels, 1, padding=0, kernel_init=initializers.zeros)
+
+    def __call__(
+        self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n h w c"]:
+        """Maps x (n, h, w, channels) to the same shape."""
+        return self.fc2(jax.nn.relu(self.norm(self.fc1(x))))
+
+
+class GlobalContext(nnx.Module):
+    """X plus a transform of the mean of all its positions, weighed by a softmax of one learned map.
+
+    Args:
+        channels: channels of the input.
+        ratio: channels between the transform's two convolutions, as a part of `channels`.
+
+    Reference: Cao et al., "GCNet", arXiv:1904.11492, figure 4d.
+    """
+
+    def __init__(self, channels: int, ratio: float = 1 / 8):
+        self.conv_attn = Conv(channels, 1, 1, padding=0, kernel_init=initializers.he_fan_in)
+        self.mlp_add = ContextTransform(channels, round(channels * ratio))
+
+    def __call__(
+        self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n h w c"]:
+        """Adds the context of x (n, h, w, channels) to x."""
+        weights = jax.nn.softmax(self.conv_attn(x), axis=(1, 2))
+        context = jnp.sum(x * weights, (1, 2), keepdims=True)
+        return x + self.mlp_add(context)

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
-from jaxconv.models import googlenet, lenet, nielsen, pyramid, regnet
+from jaxconv.models import byob_table, googlenet, lenet, nielsen, pyramid, regnet
 from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.load import LoadReport, load_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
@@ -37,6 +37,7 @@ _NETWORKS = {
     **pyramid.VARIANTS,
     **googlenet.VARIANTS,
     **regnet.VARIANTS,
+    **byob_table.VARIANTS,
 }
 MODELS: Mapping[str, Variant] = MappingProxyType(_NETWORKS | aliased(_NETWORKS))
 

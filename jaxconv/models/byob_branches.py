@@ -1,0 +1,130 @@
+"""The blocks of RepVGG and MobileOne: branches in training, one convolution afterwards.
+
+A sum of convolutions, each followed by a batch norm with fixed statistics, is one convolution with a bias, and a batch
+norm alone is a convolution too. `fused` says so with numbers; `reparameterize` does it for a network.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxconv.models.byob_blocks import Block, Place, Style
+from jaxconv.nn import BatchNorm, Conv, ConvUnit, DropPath, branch_key, initializers
+from jaxconv.nn.activation import Activation
+from jaxconv.nn.variables import parameter, read
+
+
+class BranchedBlock(nnx.Module):
+    """The sum of a batch norm, a 1x1 and several KxK convolutions with batch norms; attention; an activation.
+
+    The batch norm stands for the identity and is there where the shape is kept; the 1x1 where K is more.
+
+    Args:
+        block: its row of the table: "rep" has one KxK convolution, "one" a list of them.
+        place: where it stands.
+        style: what it shares with the others.
+
+    Reference: Ding et al., "RepVGG", arXiv:2101.03697, figure 4; Vasu et al., "MobileOne", arXiv:2206.04040, figure 3.
+    """
+
+    def __init__(self, block: Block, place: Place, style: Style):
+        settings = {"strides": place.strides, "groups": place.channels // block.group if block.group else 1}
+        kept, unit = not place.changes(block.width), (place.channels, block.width)
+        scaled = style.unit(*unit, 1, active=False, **settings) if block.window > 1 else None
+        if block.kind == "rep":
+            self.conv_kxk = style.unit(*unit, block.window, active=False, dilation=place.dilation[0], **settings)
+            self.conv_1x1 = scaled
+        else:  # timm's MobileOne does not dilate
+            convs = (style.unit(*unit, block.window, active=False, **settings) for _ in range(block.branches))
+            self.conv_kxk = nnx.List(convs)
+            self.conv_scale = scaled
+        self.kind, self.width = block.kind, block.width
+        self.identity = BatchNorm(block.width) if kept else None
+        self.drop_path = DropPath(place.drop_path_rate if kept else 0.0)
+        self.attn = block.attention(block.width) if block.attention else None
+        self.activation = style.activation
+        if block.kind == "rep":
+            self._scatter_norms()
+
+    def _scatter_norms(self) -> None:
+        """Draws scales and biases about 0.1 and 0, as RepVGG's code in timm does."""
+        for norm in [norm for norm in (self.conv_kxk.bn, self.conv_1x1.bn, self.identity) if norm is not None]:
+            norm.scale = parameter((self.width,), lambda rng, shape: 0.1 + initializers.normal(0.1)(rng, shape))
+            norm.bias = parameter((self.width,), initializers.normal(0.1))
+
+    @property
+    def units(self) -> tuple[ConvUnit, ...]:
+        """The branches that convolve, the 1x1 first."""
+        rep = self.kind == "rep"
+        scaled, others = (self.conv_1x1, (self.conv_kxk,)) if rep else (self.conv_scale, tuple(self.conv_kxk))
+        return others if scaled is None else (scaled, *others)
+
+    def __call__(
+        self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n _h _w k"]:
+        """Maps x (n, h, w, channels) to (n, out, out, width)."""
+        y = self.drop_path(sum(unit(x, train) for unit in self.units), train, branch_key(key, 0))
+        y = y if self.identity is None else y + self.identity(x, train)
+        return self.activation(y if self.attn is None else self.attn(y, train, branch_key(key, 1)))
+
+    def fused(self) -> "FusedBlock":
+        """The same function, in evaluation, of one convolution.
+
+        Raises:
+            ValueError: if the parameters are not drawn.
+        """
+        last = self.units[-1].conv
+        shape = last.kernel.get_value().shape
+        parts = [_folded(np.asarray(read(unit.conv.kernel, np.float32)), unit.bn) for unit in self.units]
+        if self.identity is not None:
+            parts.append(_folded(_identity_kernel(shape), self.identity))
+        conv = Conv(
+            shape[-2] * last.groups,
+            shape[-1],
+            shape[:2],
+            padding=last.padding,
+            strides=last.strides,
+            dilation=last.dilation,
+            groups=last.groups,
+        )
+        conv.kernel.set_value(jnp.asarray(sum(_widened(kernel, shape) for kernel, _ in parts), jnp.float32))
+        conv.bias.set_value(jnp.asarray(sum(bias for _, bias in parts), jnp.float32))
+        return FusedBlock(conv, self.attn, self.activation)
+
+
+class FusedBlock(nnx.Module):
+    """One convolution with a bias, attention, an activation: what `BranchedBlock.fused` makes."""
+
+    def __init__(self, conv: Conv, attention: nnx.Module | None, activation: Activation):
+        self.reparam_conv, self.attn, self.activation = conv, attention, activation
+
+    def __call__(
+        self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n _h _w k"]:
+        """Maps x (n, h, w, channels) to (n, out, out, width)."""
+        y = self.reparam_conv(x)
+        return self.activation(y if self.attn is None else self.attn(y, train, key))
+
+
+def _folded(kernel: np.ndarray, norm: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias, in float64, of a convolution and the batch norm behind it (RepVGG, equation 3)."""
+    variables = norm.scale, norm.bias, norm.mean, norm.var
+    scale, bias, mean, var = (np.asarray(read(variable, np.float32), np.float64) for variable in variables)
+    factor = scale / np.sqrt(var + norm.epsilon)
+    return kernel * factor, bias - mean * factor
+
+
+def _identity_kernel(shape: tuple[int, ...]) -> np.ndarray:
+    """The kernel (h, w, in / groups, out) that returns its input."""
+    kernel = np.zeros(shape)
+    height, width, inputs, outputs = kernel.shape
+    channel = np.arange(outputs)
+    kernel[height // 2, width // 2, channel % inputs, channel] = 1
+    return kernel
+
+
+def _widened(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The kernel with a border of zeros, so that its window is that of `shape`."""
+    borders = [((ours - theirs) // 2,) * 2 for ours, theirs in zip(shape[:2], kernel.shape[:2])]
+    return np.pad(kernel, (*borders, (0, 0), (0, 0)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
-from jaxconv.models import byob_table, googlenet, lenet, nielsen, pyramid, regnet
+from jaxconv.models import byob_table, googlenet, lenet, nielsen, pyramid, regnet, resnet
 from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.load import LoadReport, load_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
@@ -36,6 +36,7 @@ _NETWORKS = {
     **nielsen.VARIANTS,
     **pyramid.VARIANTS,
     **googlenet.VARIANTS,
+    **resnet.VARIANTS,
     **regnet.VARIANTS,
     **byob_table.VARIANTS,
 }

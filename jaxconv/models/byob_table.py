@@ -38,7 +38,7 @@ def _gernet(stem: int, num_features: int, *stages: tuple[str, int, int, int, int
 
 def _repvgg(
     stem: int,
-    multipliers: Sequence[float],
+    multipliers: Sequence[int | float],
     depths: Sequence[int] = (4, 6, 16, 1),
     *,
     groups: int = 1,
@@ -56,7 +56,7 @@ def _repvgg(
 
 
 def _mobileone(
-    stem: int, multipliers: Sequence[float], *, branches: int = 1, excited: Sequence[int] = (0, 0, 0, 0)
+    stem: int, multipliers: Sequence[int | float], *, branches: int = 1, excited: Sequence[int] = (0, 0, 0, 0)
 ) -> dict[str, Any]:
     """Depthwise 3x3 and pointwise blocks in turn; the last `excited` pairs of each stage squeeze and excite."""
     stages, channels = [], int(min(64, 64 * multipliers[0]))

@@ -189,7 +189,7 @@ def _dilated(stages: tuple[tuple[Block, ...], ...], reached: int, output_stride:
     return chosen
 
 
-def _stages(stages, strides, channels: int, drop_path_rate: float, style: Style) -> list[Sequential]:
+def _stages(stages, strides, channels: int, drop_path_rate: float, style: Style) -> list:
     rates, built = rising_rates(drop_path_rate, sum(map(len, stages))), []
     for blocks, (stride, dilation) in zip(stages, strides):
         row, before = [], 1 if dilation < 4 else 2

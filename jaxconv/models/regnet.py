@@ -329,7 +329,7 @@ def _changes(channels: int, width: int, strides: int, dilation: tuple[int, int])
 
 def _shortcut(
     channels: int, width: int, strides: int, dilation: tuple[int, int], style: Style
-) -> ConvUnit | Conv | Sequential | None:
+) -> nnx.Module | None:
     """What the shortcut passes through where the shape changes; None for nothing."""
     if not style.shortcut or not _changes(channels, width, strides, dilation):
         return None

@@ -58,3 +58,16 @@ class AvgPool(nnx.Module):
             ceil_mode=self.ceil_mode,
             count_include_pad=self.count_include_pad,
         )
+
+
+class BlurPool(nnx.Module):
+    """`functional.blur_pool` with its settings remembered."""
+
+    def __init__(self, window: int, *, strides: int):
+        self.window, self.strides = window, strides
+
+    def __call__(
+        self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n *out c"]:
+        """Blurs and subsamples x (n, *space, c) to (n, *out, c)."""
+        return F.blur_pool(x, self.window, strides=self.strides)

@@ -219,8 +219,18 @@ def _concatenate(eqn, fields: list[MaybeField]) -> MaybeField:
     axis, shape = eqn.params["dimension"], eqn.outvars[0].aval.shape
     seeing = [field for field in fields if field is not None]
     if any(field.stride_along(axis) is not None for field in seeing):
-        return None
+        return _bordered(eqn, fields, axis)
     return joined([field.contracted([axis]).with_axis(axis, still(shape[axis])) for field in seeing])
+
+
+def _bordered(eqn, fields: list[MaybeField], axis: int) -> MaybeField:
+    """A map with a border along one of its axes, as reflection makes it: like padding, for the border sees less."""
+    lengths = [atom.aval.shape[axis] for atom in eqn.invars]
+    widest = max(range(len(fields)), key=lambda i: lengths[i])
+    x, around = fields[widest], sum(lengths) - lengths[widest]
+    if x is None or around >= lengths[widest]:
+        return None
+    return x.windowed(axis, sum(lengths), window=1, low=sum(lengths[:widest]))
 
 
 def _pad(eqn, fields: list[MaybeField]) -> MaybeField:

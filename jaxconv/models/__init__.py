@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
-from jaxconv.models import byob_table, googlenet, lenet, nielsen, pyramid, regnet, resnet
+from jaxconv.models import byob_table, convmixer, convnext, densenet, googlenet, lenet, nielsen, pyramid, regnet, resnet
 from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.load import LoadReport, load_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 _NETWORKS = {
+    **densenet.VARIANTS,
+    **convnext.VARIANTS,
+    **convmixer.VARIANTS,
     **lenet.VARIANTS,
     **nielsen.VARIANTS,
     **pyramid.VARIANTS,

@@ -21,6 +21,7 @@ from jaxconv.models.published import variants
 from jaxconv.models.resnet_table import PRUNED, TABLE
 from jaxconv.models.widths import divisible
 from jaxconv.nn import (
+    Activate,
     AvgPool,
     BatchNorm,
     Conv,
@@ -43,16 +44,6 @@ from jaxconv.nn.variables import parameter
 Norm = Callable[[int], nnx.Module]
 Smoothing = Literal["", "avg", "blur"]
 NORMS = {"batch": BatchNorm, "group": GroupNorm}
-
-
-class Relu(nnx.Module):
-    """ReLU with a place among numbered layers."""
-
-    def __call__(
-        self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "n h w c"]:
-        """max(x, 0)."""
-        return jax.nn.relu(x)
 
 
 def conv(in_channels: int, out_channels: int, window: int, *, strides: int = 1, dilation: int = 1, groups: int = 1):
@@ -224,8 +215,8 @@ class ResNet(Network):
         width = 2 * stem_width if stem else 64
         if stem:
             first = 3 * (stem_width // 4) if stem == "tiered" else stem_width
-            steps = [conv(in_chans, first, 3, strides=2), self.norm(first), Relu()]
-            steps += [conv(first, stem_width, 3), self.norm(stem_width), Relu(), conv(stem_width, width, 3)]
+            steps = [conv(in_chans, first, 3, strides=2), self.norm(first), Activate()]
+            steps += [conv(first, stem_width, 3), self.norm(stem_width), Activate(), conv(stem_width, width, 3)]
             self.conv1 = Sequential(*steps)
         else:
             self.conv1 = conv(in_chans, width, 7, strides=2)
@@ -235,7 +226,7 @@ class ResNet(Network):
 
     def _stem_pool(self, width: int, stem_pool: bool):
         if not stem_pool:
-            return Sequential(conv(width, width, 3, strides=2), self.norm(width), Relu())
+            return Sequential(conv(width, width, 3, strides=2), self.norm(width), Activate())
         if self.smoothing == "avg":
             return AvgPool(2, strides=2, padding="VALID")
         if self.smoothing == "blur":

@@ -1,7 +1,7 @@
 """Flax NNX modules: parameters plus one functional call."""
 
 from jaxconv.nn import initializers
-from jaxconv.nn.activation import ACTIVATIONS, activation
+from jaxconv.nn.activation import ACTIVATIONS, Activate, activation
 from jaxconv.nn.attention_pool import AttentionPool
 from jaxconv.nn.bilinear_attention import BilinearAttention
 from jaxconv.nn.conv import Conv, ConvNorm
@@ -20,6 +20,7 @@ from jaxconv.nn.still_norm import GroupNorm, LayerNorm
 
 __all__ = [
     "ACTIVATIONS",
+    "Activate",
     "Apply",
     "AttentionPool",
     "AvgPool",

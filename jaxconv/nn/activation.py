@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
 
 Activation = Callable[[Array], Array]
 
@@ -39,6 +40,19 @@ ACTIVATIONS = MappingProxyType[str, Activation](
         "hard_sigmoid": jax.nn.hard_sigmoid,
     }
 )
+
+
+class Activate(nnx.Module):
+    """An activation with a place among numbered layers."""
+
+    def __init__(self, function: Activation = jax.nn.relu):
+        self.function = function
+
+    def __call__(
+        self, x: Float[Array, "*shape"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "*shape"]:
+        """The activation of x, of any shape."""
+        return self.function(x)
 
 
 def activation(name: str) -> Activation:

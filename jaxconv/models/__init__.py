@@ -10,7 +10,20 @@ from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
-from jaxconv.models import byob_table, convmixer, convnext, densenet, googlenet, lenet, nielsen, pyramid, regnet, resnet
+from jaxconv.models import (
+    byob_table,
+    convmixer,
+    convnext,
+    densenet,
+    googlenet,
+    inception_v3,
+    inception_v4,
+    lenet,
+    nielsen,
+    pyramid,
+    regnet,
+    resnet,
+)
 from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.load import LoadReport, load_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
@@ -32,6 +45,8 @@ __all__ = [
 ]
 
 _NETWORKS = {
+    **inception_v4.VARIANTS,
+    **inception_v3.VARIANTS,
     **densenet.VARIANTS,
     **convnext.VARIANTS,
     **convmixer.VARIANTS,

@@ -11,6 +11,7 @@ from typing import Any
 from jaxtyping import PRNGKeyArray
 
 from jaxconv.models import (
+    alexnet,
     byob_table,
     convmixer,
     convnext,
@@ -23,6 +24,11 @@ from jaxconv.models import (
     pyramid,
     regnet,
     resnet,
+    shufflenet,
+    squeezenet,
+    vgg,
+    xception,
+    xception_aligned,
 )
 from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.load import LoadReport, load_weights
@@ -45,6 +51,12 @@ __all__ = [
 ]
 
 _NETWORKS = {
+    **shufflenet.VARIANTS,
+    **squeezenet.VARIANTS,
+    **alexnet.VARIANTS,
+    **vgg.VARIANTS,
+    **xception_aligned.VARIANTS,
+    **xception.VARIANTS,
     **inception_v4.VARIANTS,
     **inception_v3.VARIANTS,
     **densenet.VARIANTS,

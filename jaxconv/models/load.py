@@ -1,5 +1,6 @@
 """From the weights of a reference implementation to a network of ours, with a report of what did not fit."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,6 +71,9 @@ def load_weights(
     given = {ours[name]: value for name, value in used.items()}
     shapes = {name: reference_shape(leaf, variable.get_value().shape) for name, (leaf, variable) in variables.items()}
     common = [name for name in variables if name in given]
+    if source == "torchvision":
+        # Its dense layers on a flattened map are our convolutions over the map, and it keeps layer scale as (c, 1, 1).
+        given |= {name: _fitted(given[name], shapes[name]) for name in common}
     misshapen = {name: (shapes[name], given[name].shape) for name in common if shapes[name] != given[name].shape}
     report = LoadReport(
         loaded=tuple(name for name in common if name not in misshapen),
@@ -89,6 +93,10 @@ def state_variables(model: nnx.Module) -> dict[str, tuple[str, nnx.Variable]]:
     """Every parameter and statistic by the name that the reference's state dict gives it, with our last name."""
     nodes = ((path, node) for path, node in nnx.iter_graph(model) if isinstance(node, nnx.Variable))
     return {reference_name(path): (str(path[-1]), node) for path, node in nodes}
+
+
+def _fitted(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return value.reshape(shape) if math.prod(value.shape) == math.prod(shape) else value
 
 
 def _listed(names, most: int = 8) -> str:

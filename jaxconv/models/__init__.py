@@ -16,6 +16,7 @@ from jaxconv.models import (
     convmixer,
     convnext,
     densenet,
+    efficientnet,
     googlenet,
     inception_v3,
     inception_v4,
@@ -51,6 +52,7 @@ __all__ = [
 ]
 
 _NETWORKS = {
+    **efficientnet.VARIANTS,
     **shufflenet.VARIANTS,
     **squeezenet.VARIANTS,
     **alexnet.VARIANTS,

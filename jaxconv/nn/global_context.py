@@ -31,18 +31,20 @@ class GlobalContext(nnx.Module):
     Args:
         channels: channels of the input.
         ratio: channels between the transform's two convolutions, as a part of `channels`.
+        scales: whether the transform's sigmoid is a factor of the input instead of what is added to it.
 
     Reference: Cao et al., "GCNet", arXiv:1904.11492, figure 4d.
     """
 
-    def __init__(self, channels: int, ratio: float = 1 / 8):
+    def __init__(self, channels: int, ratio: float = 1 / 8, *, scales: bool = False):
         self.conv_attn = Conv(channels, 1, 1, padding=0, kernel_init=initializers.he_fan_in)
-        self.mlp_add = ContextTransform(channels, round(channels * ratio))
+        transform = ContextTransform(channels, round(channels * ratio))
+        self.mlp_scale, self.mlp_add = (transform, None) if scales else (None, transform)
 
     def __call__(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n h w c"]:
-        """Adds the context of x (n, h, w, channels) to x."""
+        """Adds the context of x (n, h, w, channels) to x, or scales x by it."""
         weights = jax.nn.softmax(self.conv_attn(x), axis=(1, 2))
         context = jnp.sum(x * weights, (1, 2), keepdims=True)
-        return x + self.mlp_add(context)
+        return x * jax.nn.sigmoid(self.mlp_scale(context)) if self.mlp_add is None else x + self.mlp_add(context)

@@ -1,7 +1,11 @@
 """Pools as modules, for networks whose pools have a place among numbered layers, and for summaries."""
 
+import functools
+import math
 from collections.abc import Sequence
 
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -61,13 +65,20 @@ class AvgPool(nnx.Module):
 
 
 class BlurPool(nnx.Module):
-    """`functional.blur_pool` with its settings remembered."""
+    """`functional.blur_pool` with its settings remembered; with `zeros` the border is zero instead of reflected."""
 
-    def __init__(self, window: int, *, strides: int):
-        self.window, self.strides = window, strides
+    def __init__(self, window: int, *, strides: int, zeros: bool = False):
+        self.window, self.strides, self.zeros = window, strides, zeros
 
     def __call__(
         self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n *out c"]:
         """Blurs and subsamples x (n, *space, c) to (n, *out, c)."""
-        return F.blur_pool(x, self.window, strides=self.strides)
+        if not self.zeros:
+            return F.blur_pool(x, self.window, strides=self.strides)
+        line = np.array([math.comb(self.window - 1, tap) for tap in range(self.window)]) / 2 ** (self.window - 1)
+        rank, channels = x.ndim - 2, x.shape[-1]
+        weights = functools.reduce(np.multiply.outer, [line] * rank)[..., None, None]
+        kernel = jnp.asarray(np.broadcast_to(weights, (*weights.shape[:-1], channels)), x.dtype)
+        around = (self.strides - 1 + self.window - 1) // 2
+        return F.conv(x, kernel, padding=around, strides=self.strides, groups=channels)

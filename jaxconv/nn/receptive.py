@@ -104,10 +104,17 @@ _REORDERING = frozenset(
 def _conv(eqn, fields: list[MaybeField]) -> MaybeField:
     """`conv` of `functional.lowering`: (n, *space, c) and (*window, c / groups, k)."""
     x, kernel = fields
-    if x is None or kernel is not None:
+    if x is None:
         return None
-    p, window, out = eqn.params, eqn.invars[1].aval.shape[:-2], eqn.outvars[0].aval.shape
-    return _slide(x, out, window, p["strides"], [low for low, _ in p["padding"]], p["dilation"], (1,) * len(window))
+    p, shape, out = eqn.params, eqn.invars[1].aval.shape, eqn.outvars[0].aval.shape
+    window, lows = shape[:-2], [low for low, _ in p["padding"]]
+    y = _slide(x, out, window, p["strides"], lows, p["dilation"], (1,) * len(window))
+    if kernel is None:
+        return y
+    # A kernel that the image itself chose: every output sees what the kernel saw.
+    seen = kernel.contracted(range(len(shape))).spans
+    spans = tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(y.spans, seen))
+    return Field(spans, y.axes)
 
 
 def _conv_input_grad(eqn, fields: list[MaybeField]) -> MaybeField:

@@ -50,6 +50,7 @@ class EfficientNet(Network):
         norm: "batch", "group", "layer" or "evo".
         norm_group: channels of a group, for "group" and "evo".
         epsilon: of the norms.
+        momentum: of batch norms.
         pruned: a row of `PRUNED`; "" for none.
         style: the other attributes of `mobile_blocks.Style`.
         drop_rate: dropout before the classifier.
@@ -85,6 +86,7 @@ class EfficientNet(Network):
         norm: str = "batch",
         norm_group: int = 0,
         epsilon: float = 1e-5,
+        momentum: float = 0.1,
         pruned: str = "",
         style: tuple[tuple[str, object], ...] = (),
         drop_rate: float = 0.0,
@@ -94,7 +96,7 @@ class EfficientNet(Network):
     ):
         if output_stride not in (4, 8, 16, 32):
             raise ValueError(f"output_stride is 4, 8, 16 or 32: got {output_stride}.")
-        sized = {"group_size": norm_group} if norm_group else {}
+        sized = {"group_size": norm_group} if norm_group else {"momentum": momentum} if norm == "batch" else {}
         look = Style(norm=partial(NORMS[norm], epsilon=epsilon, **sized), **dict(style))
         scaled = partial(_scaled, factor=width, divisor=divisor, kept=kept)
         scaling = dict(depth=depth, rounded=rounded, keep_ends=keep_ends, group_size=group_size, experts=experts)

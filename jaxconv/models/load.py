@@ -9,8 +9,9 @@ import numpy as np
 from flax import nnx
 
 from jaxconv.models.network import Network
+from jaxconv.nn import BatchNorm
 from jaxconv.weights import from_reference, reference_name, reference_shape
-from jaxconv.weights.torchvision import timm_names
+from jaxconv.weights.torchvision import norm_settings, timm_names
 
 SOURCES = {
     "timm": lambda network, names: {name: name for name in names},
@@ -83,6 +84,8 @@ def load_weights(
     )
     if strict and not report.complete:
         raise ValueError(f"The weights do not fit the network: {report}.")
+    if source == "torchvision":
+        _set_norms(model)
     values = [from_reference(variables[name][0], np.asarray(given[name], np.float32)) for name in report.loaded]
     for name, value in zip(report.loaded, jax.device_put(values)):
         variables[name][1].set_value(value)
@@ -93,6 +96,14 @@ def state_variables(model: nnx.Module) -> dict[str, tuple[str, nnx.Variable]]:
     """Every parameter and statistic by the name that the reference's state dict gives it, with our last name."""
     nodes = ((path, node) for path, node in nnx.iter_graph(model) if isinstance(node, nnx.Variable))
     return {reference_name(path): (str(path[-1]), node) for path, node in nodes}
+
+
+def _set_norms(model: Network) -> None:
+    """Gives batch norms the epsilon and momentum that torchvision's weights were trained with."""
+    settings = norm_settings(model.info.name)
+    for _, module in nnx.iter_modules(model) if settings else ():
+        if isinstance(module, BatchNorm):
+            module.epsilon, module.momentum = settings
 
 
 def _fitted(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -27,6 +27,14 @@ _REGNETS = {
 ALIASES: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
         **{f"regnet_{ours}": (f"regnet{timm}", {"zero_init_last": False}) for ours, timm in _REGNETS.items()},
+        "mobilenet_v2": ("mobilenetv2_100", {"drop_rate": 0.2}),
+        "mobilenet_v3_large": ("mobilenetv3_large_100", {"epsilon": 1e-3, "momentum": 0.01, "drop_rate": 0.2}),
+        "mobilenet_v3_small": ("mobilenetv3_small_100", {"epsilon": 1e-3, "momentum": 0.01, "drop_rate": 0.2}),
+        "mnasnet0_5": ("mnasnet_050", {"momentum": 3e-4, "drop_rate": 0.2}),
+        "mnasnet0_75": ("mnasnet_075", {"momentum": 3e-4, "drop_rate": 0.2}),
+        "mnasnet1_0": ("mnasnet_100", {"momentum": 3e-4, "drop_rate": 0.2}),
+        "mnasnet1_3": ("mnasnet_100", {"width": 1.3, "momentum": 3e-4, "drop_rate": 0.2}),
+        **{f"efficientnet_v2_{size}": (f"efficientnetv2_{size}", {"epsilon": 1e-3}) for size in ("s", "m", "l")},
     }
 )
 """torchvision's name -> (timm's name, settings in which torchvision's network differs)."""

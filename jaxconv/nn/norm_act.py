@@ -15,8 +15,8 @@ NormAct = Callable[[int, Activation | None], Callable[..., Array]]
 class BatchNormAct(BatchNorm):
     """`BatchNorm`, then an activation."""
 
-    def __init__(self, channels: int, activation: Activation | None = None, *, epsilon: float = 1e-5):
-        super().__init__(channels, epsilon=epsilon)
+    def __init__(self, channels: int, activation: Activation | None = None, *, epsilon: float = 1e-5, momentum=0.1):
+        super().__init__(channels, epsilon=epsilon, momentum=momentum)
         self.activation = activation or identity
 
     def __call__(

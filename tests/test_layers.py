@@ -26,7 +26,7 @@ OUTSIDE = {
     "functional": {"jax", "numpy", "jaxtyping"},
     "nn": {"jax", "numpy", "jaxtyping", "flax"},
     "models": {"jax", "numpy", "jaxtyping", "flax"},
-    "weights": {"numpy", "safetensors", "huggingface_hub", "jaxtyping"},
+    "weights": {"numpy", "ml_dtypes", "safetensors", "huggingface_hub", "jaxtyping"},
     "data": {"jax", "numpy", "jaxtyping", "grain", "tensorflow_datasets", "array_record", "PIL", "rich", "tensorflow"},
     "train": {"jax", "numpy", "jaxtyping", "optax", "orbax", "rich", "tensorboardX"},
     "explain": {"jax", "numpy", "jaxtyping", "flax", "matplotlib", "rich"},

@@ -8,6 +8,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, see `users.answer`."""
     import tyro
 
+    from jaxconv.cli.convert import convert
     from jaxconv.cli.evaluate import evaluate
     from jaxconv.cli.listing import list_
     from jaxconv.cli.predict import predict
@@ -15,7 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from jaxconv.cli.train import train
     from jaxconv.cli.users import answer
 
-    commands = {"train": train, "eval": evaluate, "predict": predict, "summary": summary, "list": list_}
+    commands = {
+        **{"train": train, "eval": evaluate, "predict": predict},
+        **{"summary": summary, "list": list_, "convert": convert},
+    }
     return answer(
         lambda: tyro.extras.subcommand_cli_from_dict(
             commands,

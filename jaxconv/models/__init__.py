@@ -32,7 +32,7 @@ from jaxconv.models import (
     xception_aligned,
 )
 from jaxconv.models.features import FeatureInfo, feature_info
-from jaxconv.models.load import LoadReport, load_weights
+from jaxconv.models.load import LoadReport, load_weights, save_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
 from jaxconv.models.torchvision import aliased
 from jaxconv.nn import initialize
@@ -49,6 +49,7 @@ __all__ = [
     "list_models",
     "load_weights",
     "model_info",
+    "save_weights",
 ]
 
 _NETWORKS = {

@@ -21,7 +21,7 @@ class AlexNet(Network):
 
     level_names = ("features.1", "features.4", "features.11", "features.12")
 
-    def __init__(self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: float = 0.5):
+    def __init__(self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: int | float = 0.5):
         def pool():
             return MaxPool(3, strides=2, padding="VALID")
 

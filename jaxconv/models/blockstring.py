@@ -31,8 +31,8 @@ class Block:
     windows: tuple[int, ...] = (3,)
     first: tuple[int, ...] | None = None
     last: tuple[int, ...] | None = None
-    expansion: float = 1.0
-    gate: float = 0.0
+    expansion: int | float = 1.0
+    gate: int | float = 0.0
     act: str = ""
     skip: bool | None = None
     group_size: int | None = None
@@ -49,7 +49,7 @@ Stages = tuple[tuple[Block, ...], ...]
 def decode(
     stages: Sequence[str],
     *,
-    depth: float | Sequence[float] = 1.0,
+    depth: int | float | Sequence[int | float] = 1.0,
     rounded: bool = False,
     keep_ends: bool = False,
     group_size: int | None = None,
@@ -82,7 +82,7 @@ def decode(
     return tuple(built)
 
 
-def _scaled(repeats: list[int], factor: float, rounded: bool) -> list[int]:
+def _scaled(repeats: list[int], factor: int | float, rounded: bool) -> list[int]:
     """Repeats of one stage times the factor, shared out from the last block to the first."""
     total = sum(repeats)
     scaled = max(1, round(total * factor)) if rounded else math.ceil(total * factor)

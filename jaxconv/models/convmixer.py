@@ -50,7 +50,7 @@ class ConvMixer(Network):
         window: int = 9,
         patch: int = 7,
         act: str = "gelu",
-        drop_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
         global_pool: str = "avg",
     ):
         def unit(*layers):

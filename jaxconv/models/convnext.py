@@ -70,7 +70,7 @@ class Block(nnx.Module):
     """
 
     def __init__(
-        self, width: int, *, window: int, dilation: int, norm: Norm, layer_scale: bool, drop_path: float, **mlp
+        self, width: int, *, window: int, dilation: int, norm: Norm, layer_scale: bool, drop_path: int | float, **mlp
     ):
         padding = dilation * (window - 1) // 2
         self.conv_dw = _conv(width, width, window, padding=padding, dilation=dilation, groups=width)
@@ -160,12 +160,12 @@ class ConvNeXt(Network):
         response: bool = False,
         layer_scale: bool = True,
         norm: str = "layer",
-        epsilon: float = 1e-6,
+        epsilon: int | float = 1e-6,
         act: str = "gelu",
         norm_first: bool = False,
         hidden: int = 0,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
+        drop_path_rate: int | float = 0.0,
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
@@ -207,7 +207,7 @@ def _stem(kind: str, in_chans: int, width: int, norm: Norm, act: str) -> nnx.Mod
     return Sequential(halves[0], *between, halves[1], norm(width))
 
 
-def _stages(depths, widths, windows, drop_path_rate: float, output_stride: int, block) -> list:
+def _stages(depths, widths, windows, drop_path_rate: int | float, output_stride: int, block) -> list:
     rates = rising_rates(drop_path_rate, sum(depths))
     stages, before, stride, dilation = [], widths[0], 4, 1
     for index, (depth, width, window) in enumerate(zip(depths, widths, windows)):

@@ -20,7 +20,7 @@ from jaxconv.nn.pool import BlurPool
 class DenseLayer(nnx.Module):
     """Norm, ReLU, 1x1 to four times the growth; norm, ReLU, 3x3 to the growth ("DenseNet-BC")."""
 
-    def __init__(self, in_channels: int, growth: int, drop_rate: float):
+    def __init__(self, in_channels: int, growth: int, drop_rate: int | float):
         self.norm1, self.conv1 = BatchNorm(in_channels), conv(in_channels, 4 * growth, 1)
         self.norm2, self.conv2 = BatchNorm(4 * growth), conv(4 * growth, growth, 3)
         self.dropout = Dropout(drop_rate)
@@ -36,7 +36,7 @@ class DenseLayer(nnx.Module):
 class DenseBlock(nnx.Module):
     """Dense layers, each reading the block's input joined with what the layers before it made."""
 
-    def __init__(self, in_channels: int, layers: int, growth: int, drop_rate: float):
+    def __init__(self, in_channels: int, layers: int, growth: int, drop_rate: int | float):
         self.layers = layers
         for index in range(layers):
             setattr(self, f"denselayer{index + 1}", DenseLayer(in_channels + index * growth, growth, drop_rate))
@@ -68,7 +68,9 @@ class Transition(nnx.Module):
 class Features(nnx.Module):
     """The trunk, whose parts the reference keeps under `features`."""
 
-    def __init__(self, in_chans: int, blocks: tuple[int, ...], growth: int, deep: bool, blur: bool, drop_rate: float):
+    def __init__(
+        self, in_chans: int, blocks: tuple[int, ...], growth: int, deep: bool, blur: bool, drop_rate: int | float
+    ):
         width = 2 * growth
         widths = (growth, growth, width) if deep else (width,)
         self.stem, self.blocks = len(widths), len(blocks)
@@ -126,8 +128,8 @@ class DenseNet(Network):
         growth: int = 32,
         deep: bool = False,
         blur: bool = False,
-        drop_rate: float = 0.0,
-        proj_drop_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
+        proj_drop_rate: int | float = 0.0,
         global_pool: str = "avg",
     ):
         # The reference keeps the trunk under the name that is ours for the pyramid: calling it gives just that.

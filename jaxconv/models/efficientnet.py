@@ -68,14 +68,14 @@ class EfficientNet(Network):
         in_chans: int = 3,
         *,
         blocks: tuple[str, ...],
-        width: float = 1.0,
-        depth: float | tuple[float, ...] = 1.0,
+        width: int | float = 1.0,
+        depth: int | float | tuple[float, ...] = 1.0,
         rounded: bool = False,
         keep_ends: bool = False,
         group_size: int | None = None,
         experts: int = 1,
         divisor: int = 8,
-        kept: float = 0.9,
+        kept: int | float = 0.9,
         stem: int = 32,
         stem_window: int = 3,
         fix_stem: bool = False,
@@ -85,12 +85,12 @@ class EfficientNet(Network):
         head_bias: bool = True,
         norm: str = "batch",
         norm_group: int = 0,
-        epsilon: float = 1e-5,
-        momentum: float = 0.1,
+        epsilon: int | float = 1e-5,
+        momentum: int | float = 0.1,
         pruned: str = "",
         style: tuple[tuple[str, object], ...] = (),
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
+        drop_path_rate: int | float = 0.0,
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
@@ -159,7 +159,7 @@ class EfficientNet(Network):
         return y if pooled.ndim == 4 else y[:, 0, 0]
 
 
-def _scaled(channels: int, factor: float, divisor: int, kept: float) -> int:
+def _scaled(channels: int, factor: int | float, divisor: int, kept: int | float) -> int:
     return divisible(channels * factor, divisor, kept=kept)
 
 
@@ -167,7 +167,7 @@ def _packs(block: Block) -> bool:
     return block.depth == 1 and block.kind in ("ds", "ir")
 
 
-def _placed(before: int, stages: Stages, scaled, left, drop_path_rate: float, output_stride: int):
+def _placed(before: int, stages: Stages, scaled, left, drop_path_rate: int | float, output_stride: int):
     """Every block with its place, stage by stage; and the stages (0 is the stem) that end a level of the pyramid.
 
     A block with d1 moves space to depth: until the next stride, which it takes the place of, maps have half the size

@@ -69,7 +69,7 @@ class ClassifierHead(nnx.Module):
         num_classes: int,
         *,
         global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
         kernel_init: initializers.Initializer = initializers.lecun,
     ):
         self.pool = GlobalPool(global_pool, num_classes)
@@ -96,7 +96,7 @@ class PooledDense(Dense):
         **settings: as in `Dense`.
     """
 
-    def __init__(self, channels: int, num_classes: int, *, pool: GlobalPool, drop_rate: float, **settings):
+    def __init__(self, channels: int, num_classes: int, *, pool: GlobalPool, drop_rate: int | float, **settings):
         super().__init__(pool.width(channels), num_classes, **settings)
         self.pool, self.dropout = pool, Dropout(drop_rate)
 
@@ -107,7 +107,9 @@ class PooledDense(Dense):
         return super().__call__(self.dropout(self.pool(x), train, key))
 
 
-def pooled_dense(channels: int, num_classes: int, *, global_pool: str = "avg", drop_rate: float = 0.0, **settings):
+def pooled_dense(
+    channels: int, num_classes: int, *, global_pool: str = "avg", drop_rate: int | float = 0.0, **settings
+):
     """A head whose dense layer has the head's own name in the reference; the pool alone where there are no classes."""
     pool = GlobalPool(global_pool, num_classes)
     return PooledDense(channels, num_classes, pool=pool, drop_rate=drop_rate, **settings) if num_classes else pool
@@ -134,7 +136,7 @@ class NormClassifierHead(nnx.Module):
         norm: Callable[[int], nnx.Module],
         hidden: int = 0,
         global_pool: str = "avg",
-        drop_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
         kernel_init: initializers.Initializer = initializers.lecun,
     ):
         self.pool, self.dropout = GlobalPool(global_pool, num_classes), Dropout(drop_rate)

@@ -92,7 +92,7 @@ class InceptionV3(Network):
         in_chans: int = 3,
         *,
         aux_logits: bool = False,
-        drop_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
         global_pool: str = "avg",
     ):
         if aux_logits and not num_classes:

@@ -67,7 +67,9 @@ class InceptionV4(Network):
 
     level_names = tuple(f"features.{index}" for index in Trunk.ends)
 
-    def __init__(self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: float = 0.0, global_pool: str = "avg"):
+    def __init__(
+        self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: int | float = 0.0, global_pool: str = "avg"
+    ):
         stem = [unit(in_chans, 32, 3, strides=2, padding="VALID"), unit(32, 32, 3, padding="VALID")]
         blocks, channels = [*stem, unit(32, 64, 3, padding=1)], 64
         for chains in V4:
@@ -97,7 +99,7 @@ class ResidualChains(Chains):
         activated: whether ReLU comes last.
     """
 
-    def __init__(self, channels: int, chains: dict[str, str], *, scale: float, activated: bool = True):
+    def __init__(self, channels: int, chains: dict[str, str], *, scale: int | float, activated: bool = True):
         super().__init__(channels, chains)
         self.conv2d = Conv(self.out_channels, channels, 1, padding=0)
         self.scale, self.activated = scale, activated
@@ -141,7 +143,9 @@ class InceptionResNetV2(Network):
     level_names = ("conv2d_2b", "conv2d_4a", "repeat", "repeat_1", "conv2d_7b")
     order = ("mixed_5b", "repeat", "mixed_6a", "repeat_1", "mixed_7a", "repeat_2", "block8", "conv2d_7b")
 
-    def __init__(self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: float = 0.0, global_pool: str = "avg"):
+    def __init__(
+        self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: int | float = 0.0, global_pool: str = "avg"
+    ):
         self.conv2d_1a = unit(in_chans, 32, 3, strides=2, padding="VALID")
         self.conv2d_2a = unit(32, 32, 3, padding="VALID")
         self.conv2d_2b = unit(32, 64, 3, padding=1)

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +12,15 @@ from flax import nnx
 
 from jaxconv.models.network import Network
 from jaxconv.nn import BatchNorm
-from jaxconv.weights import from_reference, reference_name, reference_shape
+from jaxconv.nn.variables import read
+from jaxconv.weights import (
+    from_reference,
+    read_weights,
+    reference_name,
+    reference_shape,
+    to_reference,
+    write_safetensors,
+)
 from jaxconv.weights.torchvision import norm_settings, timm_names
 
 SOURCES = {
@@ -51,23 +61,24 @@ class LoadReport:
 
 
 def load_weights(
-    model: Network, weights: Mapping[str, np.ndarray], *, source: str = "timm", strict: bool = True
+    model: Network, weights: str | Path | Mapping[str, Any], *, source: str = "timm", strict: bool = True
 ) -> LoadReport:
     """Gives `model`, in place, the parameters and running statistics that a state dict holds.
 
     Args:
         model: the network, drawn or not.
-        weights: name -> array, in the reference's names and layout.
+        weights: a checkpoint file (safetensors, .pth, .npz: see `weights.read_weights`) or name -> array, in the
+            reference's names and layout; any floating dtype becomes float32.
         source: whose names these are: "timm", or "torchvision", where they are translated.
         strict: whether anything missing, unexpected or misshapen raises, before the model is touched.
 
     Raises:
-        ValueError: if there is no such source; when strict, if names or shapes differ.
+        ValueError: if the file cannot be read, or there is no such source; when strict, if names or shapes differ.
     """
     variables = state_variables(model)
     if source not in SOURCES:
         raise ValueError(f"source is one of {', '.join(SOURCES)}: got {source!r}.")
-    used = {name: value for name, value in weights.items() if name.rsplit(".", 1)[-1] not in IGNORED}
+    used = {name: value for name, value in read_weights(weights).items() if name.rsplit(".", 1)[-1] not in IGNORED}
     ours = SOURCES[source](model.info.name, list(used))
     given = {ours[name]: value for name, value in used.items()}
     shapes = {name: reference_shape(leaf, variable.get_value().shape) for name, (leaf, variable) in variables.items()}
@@ -90,6 +101,19 @@ def load_weights(
     for name, value in zip(report.loaded, jax.device_put(values)):
         variables[name][1].set_value(value)
     return report
+
+
+def save_weights(model: Network, path: str | Path) -> None:
+    """Writes parameters and running statistics as safetensors, in the reference's names and layout.
+
+    `load_weights(model, path)` gives the same bits back; so does timm, where it has the network.
+
+    Raises:
+        ValueError: if the network is not drawn yet.
+    """
+    variables = state_variables(model)
+    state = {name: to_reference(leaf, np.asarray(read(node, np.float32))) for name, (leaf, node) in variables.items()}
+    write_safetensors(state, Path(path))
 
 
 def state_variables(model: nnx.Module) -> dict[str, tuple[str, nnx.Variable]]:

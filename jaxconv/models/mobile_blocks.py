@@ -51,9 +51,9 @@ class Style:
     gate_act: str = ""
     gate_function: str = "sigmoid"
     gate_divisor: int = 0
-    gate_kept: float = 0.9
+    gate_kept: int | float = 0.9
     gate_inside: bool = False
-    layer_scale: float = 0.0
+    layer_scale: int | float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Place:
     channels: int
     strides: int
     dilation: int
-    drop_path: float
+    drop_path: int | float
     packed: int = 0
     pruned: tuple[int, int] | None = None
 
@@ -364,7 +364,7 @@ class Unit(nnx.Module):
 class Scale(nnx.Module):
     """A factor for each channel."""
 
-    def __init__(self, channels: int, value: float):
+    def __init__(self, channels: int, value: int | float):
         self.gamma = parameter((channels,), initializers.constant(value))
 
     def __call__(

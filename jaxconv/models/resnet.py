@@ -91,7 +91,7 @@ class Block(nnx.Module):
         smoothing: Smoothing = "",
         gate: nnx.Module | None = None,
         shortcut: Callable[..., Array] | None = None,
-        drop_path: float = 0.0,
+        drop_path: int | float = 0.0,
     ):
         smoothed = smoothing and (strides > 1 or first_dilation != dilation)
         strided = {"strides": 1 if smoothed else strides, "dilation": first_dilation}
@@ -128,7 +128,7 @@ def smoother(kind: Smoothing, strides: int) -> nnx.Module:
     return AvgPool(strides, strides=strides, padding="VALID") if kind == "avg" else BlurPool(3, strides=strides)
 
 
-def squeeze(channels: int, ratio: float = 1 / 16) -> SqueezeExcite:
+def squeeze(channels: int, ratio: int | float = 1 / 16) -> SqueezeExcite:
     """The gate of SE-ResNets: a sixteenth of the channels in between, rounded to eights."""
     reduced = divisible(channels * ratio, 8, kept=0)
     return SqueezeExcite(channels, reduced, kernel_init=initializers.he_fan_out)
@@ -193,8 +193,8 @@ class ResNet(Network):
         smoothing: Smoothing = "",
         gate: str = "",
         pruned: str = "",
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
+        drop_path_rate: int | float = 0.0,
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
@@ -233,7 +233,7 @@ class ResNet(Network):
             return Sequential(MaxPool(3, strides=1, padding=1), BlurPool(3, strides=2))
         return MaxPool(3, strides=2, padding=1)
 
-    def _add_stages(self, width: int, widths, gates, drop_path_rate: float, output_stride: int) -> int:
+    def _add_stages(self, width: int, widths, gates, drop_path_rate: int | float, output_stride: int) -> int:
         rates = iter(rising_rates(drop_path_rate, sum(map(len, widths))))
         stride, dilation, before = 4, 1, 1
         for index, stage in enumerate(widths):

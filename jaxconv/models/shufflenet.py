@@ -35,7 +35,8 @@ class Block(nnx.Module):
     ) -> Float[Array, "n _h _w k"]:
         """Maps x (n, h, w, in_channels) to (n, h / strides, w / strides, out_channels)."""
         if self.branch1 is None:
-            kept, x = jnp.split(x, 2, -1)
+            half = x.shape[-1] // 2
+            kept, x = x[..., :half], x[..., half:]
         else:
             kept = self.branch1(x, train)
         return F.channel_shuffle(jnp.concatenate([kept, self.branch2(x, train)], -1), 2)
@@ -68,7 +69,7 @@ class ShuffleNetV2(Network):
         in_chans: int = 3,
         *,
         widths: tuple[int, int, int, int],
-        drop_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
         global_pool: str = "avg",
     ):
         self.conv1 = Sequential(_conv(in_chans, 24, 3, strides=2, padding=1), BatchNorm(24), Activate())

@@ -53,7 +53,7 @@ class SqueezeNet(Network):
         *,
         stem: tuple[int, int],
         pools: tuple[int, ...],
-        drop_rate: float = 0.5,
+        drop_rate: int | float = 0.5,
         global_pool: str = "avg",
     ):
         before, window = stem

@@ -27,7 +27,7 @@ _WIDTHS = (64, 128, 256, 512, 512)
 class DenseLayers(nnx.Module):
     """The two hidden layers as convolutions of 7x7 and 1x1, with ReLU and dropout between."""
 
-    def __init__(self, drop_rate: float, grid: bool):
+    def __init__(self, drop_rate: int | float, grid: bool):
         self.grid = grid
         self.fc1, self.fc2 = Conv(512, 4096, 7, padding="VALID"), Conv(4096, 4096, 1, padding="VALID")
         self.drop = Dropout(drop_rate)
@@ -63,7 +63,7 @@ class VGG(Network):
         depth: int,
         norm: bool = False,
         grid: bool = False,
-        drop_rate: float = 0.0,
+        drop_rate: int | float = 0.0,
         global_pool: str = "avg",
     ):
         layers: list[nnx.Module] = []

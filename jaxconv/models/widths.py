@@ -1,7 +1,7 @@
 """Rounding of channel counts, as the reference implementations round them."""
 
 
-def divisible(value: float, divisor: int = 8, *, least: int | None = None, kept: float = 0.9) -> int:
+def divisible(value: int | float, divisor: int = 8, *, least: int | None = None, kept: int | float = 0.9) -> int:
     """The multiple of `divisor` nearest to `value`, halves up; the next one where that loses more than 1 - `kept`.
 
     Args:

@@ -83,7 +83,9 @@ class Xception(Network):
     # A level is what the next block's ReLU makes of a map.
     level_names = ("act2", "block2.rep.0", "block3.rep.0", "block12.rep.0", "act4")
 
-    def __init__(self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: float = 0.0, global_pool: str = "avg"):
+    def __init__(
+        self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: int | float = 0.0, global_pool: str = "avg"
+    ):
         self.conv1, self.bn1 = _conv(in_chans, 32, 3, strides=2, padding="VALID"), BatchNorm(32)
         self.conv2, self.bn2 = _conv(32, 64, 3, padding="VALID"), BatchNorm(64)
         for index, block in enumerate(BLOCKS, start=1):

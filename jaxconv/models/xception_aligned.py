@@ -31,7 +31,9 @@ class Separable(nnx.Module):
         epsilon: of the norms.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, strides: int, dilation: int, order: str, epsilon: float):
+    def __init__(
+        self, in_channels: int, out_channels: int, *, strides: int, dilation: int, order: str, epsilon: int | float
+    ):
         self.order = order
         self.norm = BatchNorm(in_channels, epsilon=epsilon) if order == "before" else None
         spatial = dict(padding=dilation, strides=strides, dilation=dilation, groups=in_channels)
@@ -79,8 +81,8 @@ class Block(nnx.Module):
         residual: bool,
         relu_first: bool,
         preact: bool,
-        epsilon: float,
-        drop_path: float,
+        epsilon: int | float,
+        drop_path: int | float,
     ):
         self.residual, self.relu_first = residual, relu_first and not preact
         join = None
@@ -143,9 +145,9 @@ class AlignedXception(Network):
         entry: tuple[tuple[int, int], ...] = ((128, 2), (256, 2), (728, 2)),
         middle: int = 8,
         preact: bool = False,
-        epsilon: float = 1e-3,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
+        epsilon: int | float = 1e-3,
+        drop_rate: int | float = 0.0,
+        drop_path_rate: int | float = 0.0,
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
@@ -183,7 +185,7 @@ class AlignedXception(Network):
         return self.head(jax.nn.relu(y) if self.preact else y, train, branch_key(key, 1))
 
 
-def _blocks(rows, preact: bool, epsilon: float, drop_path_rate: float, output_stride: int) -> list:
+def _blocks(rows, preact: bool, epsilon: int | float, drop_path_rate: int | float, output_stride: int) -> list:
     rates, blocks, before, stride, dilation = rising_rates(drop_path_rate, len(rows)), [], 64, 2, 1
     for index, ((widths, strides), rate) in enumerate(zip(rows, rates)):
         last, taken, current = index == len(rows) - 1, strides, dilation

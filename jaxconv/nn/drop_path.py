@@ -16,7 +16,7 @@ class DropPath(nnx.Module):
         ValueError: if the rate is outside [0, 1).
     """
 
-    def __init__(self, rate: float):
+    def __init__(self, rate: int | float):
         if not 0 <= rate < 1:
             raise ValueError(f"A drop path rate is a probability in [0, 1): got {rate}.")
         self.rate = rate
@@ -39,6 +39,6 @@ class DropPath(nnx.Module):
         return F.stochastic_depth(x, self.rate, key)
 
 
-def rising_rates(last: float, blocks: int) -> list[float]:
+def rising_rates(last: int | float, blocks: int) -> list[float]:
     """The drop path rate of each of `blocks` blocks: from 0, in equal steps, to `last` (Huang et al., section 3)."""
     return [last * block / max(blocks - 1, 1) for block in range(blocks)]

@@ -22,7 +22,13 @@ class EvoNormS0(nnx.Module):
     """
 
     def __init__(
-        self, channels: int, *, groups: int = 32, activated: bool = True, epsilon: float = 1e-5, always: bool = False
+        self,
+        channels: int,
+        *,
+        groups: int = 32,
+        activated: bool = True,
+        epsilon: int | float = 1e-5,
+        always: bool = False,
     ):
         self.groups, self.activated, self.epsilon, self.always = groups, activated, epsilon, always
         self.scale = parameter((channels,), initializers.ones)

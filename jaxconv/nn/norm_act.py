@@ -15,7 +15,9 @@ NormAct = Callable[[int, Activation | None], Callable[..., Array]]
 class BatchNormAct(BatchNorm):
     """`BatchNorm`, then an activation."""
 
-    def __init__(self, channels: int, activation: Activation | None = None, *, epsilon: float = 1e-5, momentum=0.1):
+    def __init__(
+        self, channels: int, activation: Activation | None = None, *, epsilon: int | float = 1e-5, momentum=0.1
+    ):
         super().__init__(channels, epsilon=epsilon, momentum=momentum)
         self.activation = activation or identity
 
@@ -29,7 +31,9 @@ class BatchNormAct(BatchNorm):
 class GroupNormAct(GroupNorm):
     """`GroupNorm` with groups of a size, then an activation."""
 
-    def __init__(self, channels: int, activation: Activation | None = None, *, group_size: int, epsilon: float = 1e-5):
+    def __init__(
+        self, channels: int, activation: Activation | None = None, *, group_size: int, epsilon: int | float = 1e-5
+    ):
         super().__init__(channels, groups=channels // group_size, epsilon=epsilon)
         self.activation = activation or identity
 
@@ -43,7 +47,7 @@ class GroupNormAct(GroupNorm):
 class LayerNormAct(LayerNorm):
     """`LayerNorm`, then an activation."""
 
-    def __init__(self, channels: int, activation: Activation | None = None, *, epsilon: float = 1e-5):
+    def __init__(self, channels: int, activation: Activation | None = None, *, epsilon: int | float = 1e-5):
         super().__init__(channels, epsilon=epsilon)
         self.activation = activation or identity
 
@@ -55,7 +59,7 @@ class LayerNormAct(LayerNorm):
 
 
 def evonorm_s0(
-    channels: int, activation: Activation | None = None, *, group_size: int, epsilon: float = 1e-5
+    channels: int, activation: Activation | None = None, *, group_size: int, epsilon: int | float = 1e-5
 ) -> EvoNormS0:
     """`EvoNormS0`, whose own activation takes the place of the given one; without activation it has none either."""
     groups = channels // group_size

@@ -18,7 +18,7 @@ class LayerNorm(nnx.Module):
         epsilon: added to the variance.
     """
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-6):
+    def __init__(self, channels: int, *, epsilon: int | float = 1e-6):
         self.epsilon = epsilon
         self.scale = parameter((channels,), initializers.ones)
         self.bias = parameter((channels,), initializers.zeros)
@@ -39,7 +39,7 @@ class GroupNorm(nnx.Module):
         epsilon: added to the variance.
     """
 
-    def __init__(self, channels: int, *, groups: int = 32, epsilon: float = 1e-5):
+    def __init__(self, channels: int, *, groups: int = 32, epsilon: int | float = 1e-5):
         self.groups, self.epsilon = groups, epsilon
         self.scale = parameter((channels,), initializers.ones)
         self.bias = parameter((channels,), initializers.zeros)
@@ -64,7 +64,7 @@ class ScaleNorm(nnx.Module):
         centred: whether the spread is about the mean.
     """
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-6, centred: bool = False):
+    def __init__(self, channels: int, *, epsilon: int | float = 1e-6, centred: bool = False):
         self.epsilon, self.centred = epsilon, centred
         self.scale = parameter((channels,), initializers.ones)
 
@@ -89,7 +89,7 @@ class GlobalResponseNorm(nnx.Module):
     Reference: Woo et al., "ConvNeXt V2", arXiv:2301.00808, equations 1 to 3.
     """
 
-    def __init__(self, channels: int, *, epsilon: float = 1e-6):
+    def __init__(self, channels: int, *, epsilon: int | float = 1e-6):
         self.epsilon = epsilon
         self.scale = parameter((channels,), initializers.zeros)
         self.bias = parameter((channels,), initializers.zeros)

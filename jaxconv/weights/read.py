@@ -1,0 +1,145 @@
+"""Reading a checkpoint of any format that is published, told apart by what is in the file and not by its name."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxconv.weights.pytorch import read_legacy, read_zip
+from jaxconv.weights.safetensors import read_safetensors
+
+State = dict[str, np.ndarray]
+
+NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "params_ema", "ema")
+"""Keys under which training scripts keep the state dict among other things, the one to prefer first."""
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What wrappers put before every name."""
+
+
+def read_weights(weights: str | Path | Mapping[str, Any]) -> State:
+    """The tensors of a checkpoint by name, in its own dtypes and layout.
+
+    Args:
+        weights: a file: safetensors, PyTorch (`torch.save`, the zip format and the one before it), npz, or the index of
+            sharded safetensors; or a mapping of anything that NumPy takes for an array.
+
+    Returns:
+        name -> array. A checkpoint that holds a state dict among other things gives that; prefixes of wrappers are
+        gone.
+
+    Raises:
+        ValueError: if the file is empty, cut off, of no such format, or holds objects that are no tensors.
+        FileNotFoundError: if there is no such file.
+    """
+    found = dict(weights) if isinstance(weights, Mapping) else _read_file(Path(weights))
+    state = {str(name): _array(name, value) for name, value in _state_dict(found).items() if not _is_scalar(value)}
+    if not state:
+        raise ValueError(f"Weights are named arrays: {_said(weights)} holds none.")
+    return _without_prefix(state)
+
+
+def _said(weights: str | Path | Mapping[str, Any]) -> str:
+    return "the mapping" if isinstance(weights, Mapping) else str(weights)
+
+
+def _read_file(path: Path) -> Mapping[str, Any]:
+    with path.open("rb") as file:
+        start = file.read(512)
+    for applies, read in READERS:
+        if applies(start):
+            return read(path)
+    raise ValueError(f"{path} is {_what(start)}: weights are safetensors, PyTorch files (.pth, .pt, .bin) or npz.")
+
+
+def _what(start: bytes) -> str:
+    if not start:
+        return "empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file it points to"
+    if start.lstrip()[:1] == b"<":
+        return "a web page"
+    if start.startswith(b"\x89HDF"):
+        return "an HDF5 file, which is not read"
+    return f"of no known format (it begins with {start[:8]!r})"
+
+
+def _is_zip(start: bytes) -> bool:
+    return start.startswith(b"PK\x03\x04")
+
+
+def _is_pickle(start: bytes) -> bool:
+    return len(start) > 1 and start[0] == 0x80 and start[1] in range(1, 6)
+
+
+def _is_safetensors(start: bytes) -> bool:
+    return len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 32
+
+
+def _is_index(start: bytes) -> bool:
+    return start.lstrip()[:1] == b"{"
+
+
+def _read_index(path: Path) -> State:
+    """Sharded safetensors: a JSON file that says which file holds which tensor."""
+    shards = json.loads(path.read_text()).get("weight_map")
+    if not isinstance(shards, dict):
+        raise ValueError(f"{path} is JSON without a weight_map: no index of sharded weights.")
+    files = {name: read_safetensors(path.with_name(name)) for name in sorted(set(shards.values()))}
+    missing = sorted(name for name, file in shards.items() if name not in files[file])
+    if missing:
+        raise ValueError(f"{path} names tensors that its files lack: {', '.join(missing[:5])}.")
+    return {name: files[file][name] for name, file in shards.items()}
+
+
+def _read_zip(path: Path) -> Mapping[str, Any]:
+    """A zip file is NumPy's where every member is an array, else PyTorch's."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+        if not all(name.endswith(".npy") for name in members):
+            return read_zip(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{path} is a damaged or truncated zip file: {error}.") from error
+
+
+READERS: tuple[tuple[Callable[[bytes], bool], Callable[[Path], Mapping[str, Any]]], ...] = (
+    (_is_zip, _read_zip),
+    (_is_pickle, read_legacy),
+    (_is_safetensors, read_safetensors),
+    (_is_index, _read_index),
+)
+
+
+def _state_dict(found: Any) -> Mapping[str, Any]:
+    """The state dict inside what a training script saved."""
+    if not isinstance(found, Mapping):
+        raise ValueError(f"Weights are a mapping of names to tensors: the file holds a {type(found).__name__}.")
+    for key in NESTED:
+        if isinstance(found.get(key), Mapping) and found[key]:
+            return _state_dict(found[key])
+    return found
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether an entry is what training scripts keep beside tensors: a step count, a name, settings."""
+    return value is None or isinstance(value, bool | int | float | str | bytes | Mapping | list | tuple)
+
+
+def _array(name: Any, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype == object:
+        raise ValueError(f"Weights are arrays: {name} is a {type(value).__name__}.")
+    return array
+
+
+def _without_prefix(state: State) -> State:
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            return _without_prefix({name.removeprefix(prefix): value for name, value in state.items()})
+    return state

@@ -1,0 +1,32 @@
+"""Safetensors files, through the library; half types NumPy does not know come as those of ml_dtypes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_dtypes  # noqa: F401  # registers bfloat16 and the 8-bit floats with NumPy, as the library expects
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a safetensors file by name.
+
+    Raises:
+        ValueError: if the file is cut off or damaged.
+    """
+    try:
+        return safetensors.numpy.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is a damaged or truncated safetensors file: {error}.") from error
+
+
+def write_safetensors(state: Mapping[str, np.ndarray], path: Path) -> None:
+    """Writes tensors by name; the file appears whole or not at all."""
+    whole = {name: np.asarray(value, order="C") for name, value in state.items()}
+    part = path.with_name(f".{path.name}.part")
+    try:
+        safetensors.numpy.save_file(whole, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

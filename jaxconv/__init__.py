@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from jaxconv import functional, nn
     from jaxconv.data import Dataset, load_dataset, normalization, read_image
     from jaxconv.explain import summary
-    from jaxconv.models import ModelInfo, create_model, feature_info, list_models, model_info
+    from jaxconv.models import (
+        LoadReport,
+        ModelInfo,
+        create_model,
+        feature_info,
+        list_models,
+        load_weights,
+        model_info,
+        save_weights,
+    )
     from jaxconv.nn import functionalize, initialize
     from jaxconv.train import Experiment, Preprocess, Result, Run, fit, make_optimizer, make_schedule
 
@@ -25,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Dataset",
     "Experiment",
+    "LoadReport",
     "ModelInfo",
     "Preprocess",
     "Result",
@@ -37,19 +47,30 @@ __all__ = [
     "initialize",
     "list_models",
     "load_dataset",
+    "load_weights",
     "make_optimizer",
     "make_schedule",
     "model_info",
     "nn",
     "normalization",
     "read_image",
+    "save_weights",
     "summary",
 ]
 
 _LAYERS = {
     "data": ("Dataset", "load_dataset", "normalization", "read_image"),
     "explain": ("summary",),
-    "models": ("ModelInfo", "create_model", "feature_info", "list_models", "model_info"),
+    "models": (
+        "LoadReport",
+        "ModelInfo",
+        "create_model",
+        "feature_info",
+        "list_models",
+        "load_weights",
+        "model_info",
+        "save_weights",
+    ),
     "nn": ("functionalize", "initialize"),
     "train": ("Experiment", "Preprocess", "Result", "Run", "fit", "make_optimizer", "make_schedule"),
 }

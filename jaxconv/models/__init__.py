@@ -25,6 +25,7 @@ from jaxconv.models import (
     pyramid,
     regnet,
     resnet,
+    senet,
     shufflenet,
     squeezenet,
     vgg,
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 _NETWORKS = {
+    **senet.VARIANTS,
     **efficientnet.VARIANTS,
     **shufflenet.VARIANTS,
     **squeezenet.VARIANTS,

@@ -25,6 +25,7 @@ from jaxconv.models import (
     pyramid,
     regnet,
     resnet,
+    resnetv2,
     senet,
     shufflenet,
     squeezenet,
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _NETWORKS = {
+    **resnetv2.VARIANTS,
     **senet.VARIANTS,
     **efficientnet.VARIANTS,
     **shufflenet.VARIANTS,

@@ -1,6 +1,7 @@
 """What turns a network's last map into logits."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jaxconv.functional as F
-from jaxconv.nn import Dense, Dropout, initializers
+from jaxconv.nn import Conv, Dense, Dropout, initializers
 
 POOLS = {
     "avg": F.global_avg_pool,
@@ -61,6 +62,8 @@ class ClassifierHead(nnx.Module):
         global_pool: as in `GlobalPool`.
         drop_rate: dropout before the classifier.
         kernel_init: draws the classifier's kernel.
+        convolution: whether the reference holds the classifier as a 1x1 convolution: the numbers are the same, the
+            shape in a checkpoint is not.
     """
 
     def __init__(
@@ -71,18 +74,23 @@ class ClassifierHead(nnx.Module):
         global_pool: str = "avg",
         drop_rate: int | float = 0.0,
         kernel_init: initializers.Initializer = initializers.lecun,
+        convolution: bool = False,
     ):
         self.pool = GlobalPool(global_pool, num_classes)
         self.dropout = Dropout(drop_rate)
         width = self.pool.width(channels)
-        self.fc = Dense(width, num_classes, kernel_init=kernel_init) if num_classes else None
+        dense = partial(Conv, window=1, padding=0) if convolution else Dense
+        self.fc = dense(width, num_classes, kernel_init=kernel_init) if num_classes else None
+        self.convolution = convolution
 
     def __call__(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From a map (n, h, w, channels) to logits (n, num_classes), or to what the pool leaves."""
         y = self.dropout(self.pool(x), train, key)
-        return y if self.fc is None else self.fc(y)
+        if self.fc is None:
+            return y
+        return self.fc(y[:, None, None])[:, 0, 0] if self.convolution else self.fc(y)
 
 
 class PooledDense(Dense):

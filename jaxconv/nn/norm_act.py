@@ -29,12 +29,18 @@ class BatchNormAct(BatchNorm):
 
 
 class GroupNormAct(GroupNorm):
-    """`GroupNorm` with groups of a size, then an activation."""
+    """`GroupNorm`, its groups given by number or by size, then an activation."""
 
     def __init__(
-        self, channels: int, activation: Activation | None = None, *, group_size: int, epsilon: int | float = 1e-5
+        self,
+        channels: int,
+        activation: Activation | None = None,
+        *,
+        groups: int = 32,
+        group_size: int = 0,
+        epsilon: int | float = 1e-5,
     ):
-        super().__init__(channels, groups=channels // group_size, epsilon=epsilon)
+        super().__init__(channels, groups=channels // group_size if group_size else groups, epsilon=epsilon)
         self.activation = activation or identity
 
     def __call__(

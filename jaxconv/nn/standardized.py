@@ -1,0 +1,74 @@
+"""Convolutions that standardize their kernel at every call: weights with mean 0 and variance 1 for each output."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+import jaxconv.functional as F
+from jaxconv.nn import initializers
+from jaxconv.nn.conv import Conv
+from jaxconv.nn.variables import parameter, per_channel, read
+
+
+class StandardizedConv(Conv):
+    """`Conv` whose kernel passes `functional.standardize_kernel` (Qiao et al., arXiv:1903.10520).
+
+    Args:
+        in_channels: as in `Conv`.
+        out_channels: as in `Conv`.
+        window: as in `Conv`.
+        epsilon: added to the variance of a kernel.
+        **settings: as in `Conv`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, window: int, *, epsilon: int | float = 1e-6, **settings):
+        super().__init__(in_channels, out_channels, window, **settings)
+        self.epsilon = epsilon
+
+    def _kernel(self) -> Array:
+        """The standardized kernel, in float32."""
+        return F.standardize_kernel(read(self.kernel, jnp.float32), epsilon=self.epsilon)
+
+    def __call__(
+        self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n *out k"]:
+        """Convolves x (n, *space, in_channels) to (n, *out, out_channels)."""
+        settings = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
+        y = F.conv(x, self._kernel().astype(x.dtype), padding=self.padding, **settings)
+        return y if self.bias is None else y + per_channel(read(self.bias, y.dtype), y)
+
+
+class ScaledConv(StandardizedConv):
+    """`StandardizedConv` times a learned gain and gamma / sqrt(fan-in): variance is kept without a norm.
+
+    Args:
+        in_channels: as in `Conv`.
+        out_channels: as in `Conv`.
+        window: as in `Conv`.
+        gamma: makes up for the activation before it.
+        epsilon: added to the variance of a kernel.
+        gain_init: draws the gain (out_channels,).
+        **settings: as in `Conv`.
+
+    Reference: Brock et al., "High-Performance ... Without Normalization", arXiv:2102.06171, equation 1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        window: int,
+        *,
+        gamma: int | float = 1.0,
+        epsilon: int | float = 1e-6,
+        gain_init: initializers.Initializer = initializers.ones,
+        **settings,
+    ):
+        super().__init__(in_channels, out_channels, window, epsilon=epsilon, **settings)
+        self.gain = parameter((out_channels,), gain_init)
+        fan_in = window * window * (in_channels // self.groups)
+        self.scale_factor = gamma * fan_in**-0.5
+
+    def _kernel(self) -> Array:
+        """The scaled kernel, in float32."""
+        gain = read(self.gain, jnp.float32) * self.scale_factor
+        return F.standardize_kernel(read(self.kernel, jnp.float32), gain, epsilon=self.epsilon)

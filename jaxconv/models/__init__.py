@@ -21,6 +21,7 @@ from jaxconv.models import (
     inception_v3,
     inception_v4,
     lenet,
+    nfnet,
     nielsen,
     pyramid,
     regnet,
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 _NETWORKS = {
+    **nfnet.VARIANTS,
     **resnetv2.VARIANTS,
     **senet.VARIANTS,
     **efficientnet.VARIANTS,

@@ -46,7 +46,7 @@ class ScaledConv(StandardizedConv):
         window: as in `Conv`.
         gamma: makes up for the activation before it.
         epsilon: added to the variance of a kernel.
-        gain_init: draws the gain (out_channels,).
+        gain_init: draws the gain, (out_channels, 1, 1, 1) as the reference keeps it.
         **settings: as in `Conv`.
 
     Reference: Brock et al., "High-Performance ... Without Normalization", arXiv:2102.06171, equation 1.
@@ -64,11 +64,11 @@ class ScaledConv(StandardizedConv):
         **settings,
     ):
         super().__init__(in_channels, out_channels, window, epsilon=epsilon, **settings)
-        self.gain = parameter((out_channels,), gain_init)
+        self.gain = parameter((out_channels, 1, 1, 1), gain_init)
         fan_in = window * window * (in_channels // self.groups)
         self.scale_factor = gamma * fan_in**-0.5
 
     def _kernel(self) -> Array:
         """The scaled kernel, in float32."""
-        gain = read(self.gain, jnp.float32) * self.scale_factor
+        gain = read(self.gain, jnp.float32).reshape(-1) * self.scale_factor
         return F.standardize_kernel(read(self.kernel, jnp.float32), gain, epsilon=self.epsilon)

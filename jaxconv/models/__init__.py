@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -37,6 +38,7 @@ from jaxconv.models import (
 from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.load import LoadReport, load_weights, save_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
+from jaxconv.models.pretrained import checkpoint_row, load_pretrained, with_checkpoint
 from jaxconv.models.torchvision import aliased
 from jaxconv.nn import initialize
 
@@ -93,7 +95,9 @@ def model_info(name: str) -> ModelInfo:
     Raises:
         ValueError: if there is no such network; the message lists the closest names.
     """
-    return _variant(name).info
+    name, _, tag = name.partition(".")
+    info = _variant(name).info
+    return with_checkpoint(info, tag) if tag else info
 
 
 def create_model(
@@ -107,7 +111,7 @@ def create_model(
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
     output_stride: int | None = None,
-    pretrained: bool = False,
+    pretrained: bool | str | Path = False,
     key: int | PRNGKeyArray | None = 0,
     **settings: Any,
 ) -> Network:
@@ -117,7 +121,8 @@ def create_model(
     "avg" pooling, output stride 32; see `model_info(name)`.
 
     Args:
-        name: one of `list_models()`.
+        name: one of `list_models()`, perhaps with the tag of a published checkpoint: "resnet50.a2_in1k". The tag
+            chooses the preprocessing in `model.info`, the default number of classes, and what `pretrained` loads.
         num_classes: length of the output; 0 removes the classifier.
         in_chans: channels of the input images.
         drop_rate: probability of dropout before the classifier, in [0, 1).
@@ -126,7 +131,9 @@ def create_model(
         features_only: whether a call returns the pyramid of maps, as `model.features` does, instead of logits.
         out_indices: the levels of that pyramid to return; all by default, negative ones count from the last.
         output_stride: total stride of the trunk; below 32 the last strides become dilation.
-        pretrained: whether to start from published weights.
+        pretrained: whether to start from published weights: True for those on the Hugging Face hub, or the file or
+            folder that holds them. A classifier for another `num_classes` stays as drawn; a first convolution for
+            other `in_chans` is summed or repeated, as timm does.
         key: an int or a JAX random key for the parameters. None leaves them undrawn, for a network whose weights are
             loaded next or whose shapes alone are of interest.
         **settings: what this network offers besides, such as `aux_logits`.
@@ -135,9 +142,11 @@ def create_model(
         ValueError: if there is no such network, if this one does not offer a setting that is given, if it has no
             published weights, or if the pyramid has no such level.
     """
+    name, _, tag = name.partition(".")
     variant = _variant(name)
+    info = with_checkpoint(variant.info, tag) if tag else variant.info
     if pretrained:
-        raise ValueError(f"No published weights are known for {name}: pretrained=True is not possible for it.")
+        checkpoint_row(name, tag)
     common = {
         "num_classes": num_classes,
         "in_chans": in_chans,
@@ -148,14 +157,16 @@ def create_model(
     }
     given = {keyword: value for keyword, value in common.items() if value is not None} | settings
     _check_offered(variant, given)
-    sizes = {"num_classes": variant.info.num_classes, "in_chans": variant.info.in_chans}
+    sizes = {"num_classes": info.num_classes, "in_chans": info.in_chans}
     chosen = {**sizes, **variant.settings, **given}
     if features_only:
         chosen["num_classes"] = 0
     model = variant.build(**chosen)
-    model.info = replace(variant.info, num_classes=chosen["num_classes"], in_chans=chosen["in_chans"])
+    model.info = replace(info, num_classes=chosen["num_classes"], in_chans=chosen["in_chans"])
     if features_only or out_indices is not None:
         model.out_indices = _levels(model, features_only, out_indices)
+    if pretrained:
+        load_pretrained(model, tag, pretrained)
     return model if key is None else initialize(model, key)
 
 

@@ -29,6 +29,7 @@ class ModelInfo:
         std: what they are then divided by; None where the data set decides.
         interpolation: how images are resized for it.
         crop_pct: the part of the resized image's side that the centre crop keeps.
+        tag: which published checkpoint the preprocessing and the classes are of; "" where there is none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ModelInfo:
     std: tuple[float, ...] | None = None
     interpolation: str = "bilinear"
     crop_pct: float = 0.875
+    tag: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,24 +33,26 @@ def variants(
 def published_info(name: str, source: str, library: str = "timm") -> ModelInfo:
     """What `library` publishes of the network `name`, with its default checkpoint's preprocessing."""
     row = published_rows(name, library)[0]
-    return ModelInfo(
-        name=name,
-        source=source,
-        parameters=int(row["parameters"]),
-        input_size=(int(row["height"]), int(row["width"])),
-        fixed_input_size=row["fixed"] == "1",
-        num_classes=int(row["num_classes"]),
-        in_chans=int(row["in_chans"]),
-        mean=_numbers(row["mean"]),
-        std=_numbers(row["std"]),
-        interpolation=row["interpolation"],
-        crop_pct=float(row["crop_pct"]),
-    )
+    return ModelInfo(name, source, int(row["parameters"]), **checkpoint_info(row), tag=row["tag"])
+
+
+def checkpoint_info(row: Mapping[str, str]) -> dict[str, Any]:
+    """What a line of the file says of its checkpoint, as `ModelInfo` calls it."""
+    return {
+        "input_size": (int(row["height"]), int(row["width"])),
+        "fixed_input_size": row["fixed"] == "1",
+        "num_classes": int(row["num_classes"]),
+        "in_chans": int(row["in_chans"]),
+        "mean": _numbers(row["mean"]),
+        "std": _numbers(row["std"]),
+        "interpolation": row["interpolation"],
+        "crop_pct": float(row["crop_pct"]),
+    }
 
 
 def published_rows(name: str, library: str = "timm") -> list[dict[str, str]]:
-    """The lines of the file about one network, the default checkpoint first."""
-    return _rows()[library, name]
+    """The lines of the file about one network, the default checkpoint first; none where nothing is published."""
+    return _rows().get((library, name), [])
 
 
 @cache

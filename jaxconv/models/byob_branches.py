@@ -4,6 +4,9 @@ A sum of convolutions, each followed by a batch norm with fixed statistics, is o
 norm alone is a convolution too. `fused` says so with numbers; `reparameterize` does it for a network.
 """
 
+from functools import reduce
+from operator import add
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -13,6 +16,9 @@ from jaxconv.models.byob_blocks import Block, Place, Style
 from jaxconv.nn import BatchNorm, Conv, ConvUnit, DropPath, branch_key, initializers
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.variables import parameter, read
+
+SCALED = {"rep": "conv_1x1", "one": "conv_scale"}
+"""What timm calls the 1x1 branch of each kind."""
 
 
 class BranchedBlock(nnx.Module):
@@ -31,15 +37,13 @@ class BranchedBlock(nnx.Module):
     def __init__(self, block: Block, place: Place, style: Style):
         settings = {"strides": place.strides, "groups": place.channels // block.group if block.group else 1}
         kept, unit = not place.changes(block.width), (place.channels, block.width)
-        scaled = style.unit(*unit, 1, active=False, **settings) if block.window > 1 else None
         if block.kind == "rep":
-            self.conv_kxk = style.unit(*unit, block.window, active=False, dilation=place.dilation[0], **settings)
-            self.conv_1x1 = scaled
-        else:  # timm's MobileOne does not dilate
-            convs = (style.unit(*unit, block.window, active=False, **settings) for _ in range(block.branches))
-            self.conv_kxk = nnx.List(convs)
-            self.conv_scale = scaled
+            settings["dilation"] = place.dilation[0]  # timm's MobileOne does not dilate
+        convs = [style.unit(*unit, block.window, active=False, **settings) for _ in range(block.branches)]
+        scaled = style.unit(*unit, 1, active=False, **settings) if block.window > 1 else None
         self.kind, self.width = block.kind, block.width
+        self.conv_kxk = convs[0] if block.kind == "rep" else nnx.List(convs)
+        setattr(self, SCALED[block.kind], scaled)
         self.identity = BatchNorm(block.width) if kept else None
         self.drop_path = DropPath(place.drop_path_rate if kept else 0.0)
         self.attn = block.attention(block.width) if block.attention else None
@@ -48,23 +52,24 @@ class BranchedBlock(nnx.Module):
             self._scatter_norms()
 
     def _scatter_norms(self) -> None:
-        """Draws scales and biases about 0.1 and 0, as RepVGG's code in timm does."""
-        for norm in [norm for norm in (self.conv_kxk.bn, self.conv_1x1.bn, self.identity) if norm is not None]:
+        """Draws scales about 0.1 and biases about 0, as timm does for RepVGG."""
+        for norm in [unit.bn for unit in self.units] + ([] if self.identity is None else [self.identity]):
             norm.scale = parameter((self.width,), lambda rng, shape: 0.1 + initializers.normal(0.1)(rng, shape))
             norm.bias = parameter((self.width,), initializers.normal(0.1))
 
     @property
-    def units(self) -> tuple[ConvUnit, ...]:
+    def units(self) -> list[ConvUnit]:
         """The branches that convolve, the 1x1 first."""
-        rep = self.kind == "rep"
-        scaled, others = (self.conv_1x1, (self.conv_kxk,)) if rep else (self.conv_scale, tuple(self.conv_kxk))
-        return others if scaled is None else (scaled, *others)
+        scaled = getattr(self, SCALED[self.kind])
+        others = list(self.conv_kxk) if isinstance(self.conv_kxk, nnx.List) else [self.conv_kxk]
+        return others if scaled is None else [scaled, *others]
 
     def __call__(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n _h _w k"]:
         """Maps x (n, h, w, channels) to (n, out, out, width)."""
-        y = self.drop_path(sum(unit(x, train) for unit in self.units), train, branch_key(key, 0))
+        y = reduce(add, [unit(x, train) for unit in self.units])
+        y = self.drop_path(y, train, branch_key(key, 0))
         y = y if self.identity is None else y + self.identity(x, train)
         return self.activation(y if self.attn is None else self.attn(y, train, branch_key(key, 1)))
 
@@ -88,6 +93,7 @@ class BranchedBlock(nnx.Module):
             dilation=last.dilation,
             groups=last.groups,
         )
+        assert conv.bias is not None
         conv.kernel.set_value(jnp.asarray(sum(_widened(kernel, shape) for kernel, _ in parts), jnp.float32))
         conv.bias.set_value(jnp.asarray(sum(bias for _, bias in parts), jnp.float32))
         return FusedBlock(conv, self.attn, self.activation)

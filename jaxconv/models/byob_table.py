@@ -22,6 +22,7 @@ from jaxconv.models.byob_blocks import Attention, Block, channel_attention, sque
 from jaxconv.models.byobnet import ByobNet
 from jaxconv.models.published import variants
 from jaxconv.nn import BilinearAttention, GlobalContext
+from jaxconv.nn.evonorm import EvoNormS0
 
 Stages = tuple[tuple[Block, ...], ...]
 _SE = partial(squeeze_excite, ratio=0.25)
@@ -110,6 +111,11 @@ def _quad(first: tuple[Block, ...], *, plain: int, extra: bool) -> dict[str, Any
     return {"stages": stages, **stem, "num_features": 2048, "act": "silu"}
 
 
+def _evonorm(group_size: int, activated: bool, channels: int) -> EvoNormS0:
+    groups = channels // group_size
+    return EvoNormS0(channels, groups=groups, activated=activated, epsilon=1e-3, always=True)
+
+
 def _regnetz(
     depths: Sequence[int],
     widths: Sequence[int],
@@ -124,7 +130,8 @@ def _regnetz(
     inside = {"group": group, "ratio": float(ratio), "from_input": True, "linear": True}
     first = 2 if len(stem) == 1 else 1
     stages = _bottles(depths, widths, first=first, attention=_SE, **inside)
-    norms = {}
+    evolution = partial(_evonorm, 16)
+    norms = {"norm": partial(evolution, False), "active_norm": partial(evolution, True)} if evolved else {}
     return {
         "stages": stages,
         "stem_widths": tuple(stem),
@@ -238,6 +245,9 @@ REGNETZS = {
     "regnetz_d32": _regnetz(_D, _D_WIDTHS, 32, 1792, _TIERED),
     "regnetz_d8": _regnetz(_D, _D_WIDTHS, 8, 1792, _TIERED),
     "regnetz_e8": _regnetz(_E, _E_WIDTHS, 8, 2048, _TIERED),
+    "regnetz_b16_evos": _regnetz(_B, _B_WIDTHS, 16, 1536, (32,), ratio=3, evolved=True),
+    "regnetz_c16_evos": _regnetz(_B, _B_WIDTHS, 16, 1536, (32,), evolved=True),
+    "regnetz_d8_evos": _regnetz(_D, _D_WIDTHS, 8, 1792, _DEEP, evolved=True),
 }
 CLIPS = {f"{name}_clip": _clip(*row) for name, row in _CLIP.items()}
 GAPS = {f"{name}_clip_gap": _clip(*row, head="fc") for name, row in _CLIP.items()}

@@ -6,7 +6,7 @@ that do not stride share a level with the one before.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -28,6 +28,9 @@ from jaxconv.nn import (
     initializers,
     rising_rates,
 )
+
+Stages = Sequence[Sequence[Block]]
+"""The blocks of each stage."""
 
 
 class ByobNet(Network):
@@ -70,7 +73,7 @@ class ByobNet(Network):
         drop_path_rate: float = 0.0,
         global_pool: str | None = None,
         output_stride: int = 32,
-        stages: tuple[tuple[Block, ...], ...],
+        stages: Stages,
         stem: str = "3x3",
         stem_widths: tuple[int, ...] = (32,),
         stem_plain: int = 0,
@@ -177,11 +180,11 @@ def _stem(kind: str, in_chans: int, widths: tuple[int, ...], plain: int, pool: s
     return style.unit(in_chans, widths[0], 3, strides=2)
 
 
-def _dilated(stages: tuple[tuple[Block, ...], ...], reached: int, output_stride: int) -> list[tuple[int, int]]:
+def _dilated(stages: Stages, reached: int, output_stride: int) -> list[tuple[int, int]]:
     """(stride, dilation) of each stage: from `output_stride` on, a stage that would stride dilates instead."""
     chosen, dilation = [], 1
-    for first, *_ in stages:
-        stride = first.strides
+    for blocks in stages:
+        stride = blocks[0].strides
         if reached >= output_stride:
             dilation, stride = dilation * stride, 1
         reached *= stride
@@ -201,8 +204,8 @@ def _stages(stages, strides, channels: int, drop_path_rate: float, style: Style)
     return built
 
 
-def _ends(stages: tuple[tuple[Block, ...], ...], levels: int) -> list[int]:
+def _ends(stages: Stages, levels: int) -> list[int]:
     """The maps that end a level of the pyramid, the last one aside: those before a stage that strides."""
     before = levels - len(stages) - 1
     stem = list(range(before))
-    return stem + [before + number for number, (first, *_) in enumerate(stages) if first.strides > 1]
+    return stem + [before + number for number, blocks in enumerate(stages) if blocks[0].strides > 1]

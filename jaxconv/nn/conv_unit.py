@@ -1,6 +1,7 @@
 """The unit of timm's configurable families: a convolution, any norm, an activation, and perhaps an average."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from flax import nnx
@@ -42,7 +43,7 @@ class ConvUnit(nnx.Module):
         strides: int = 1,
         dilation: int = 1,
         groups: int = 1,
-        norm: Callable[[int], nnx.Module] = BatchNorm,
+        norm: Callable[[int], Any] = BatchNorm,
         activation: Activation | None = jax.nn.relu,
         average: bool = False,
         zero: bool = False,

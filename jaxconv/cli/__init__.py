@@ -12,10 +12,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from jaxconv.cli.evaluate import evaluate
     from jaxconv.cli.listing import list_
     from jaxconv.cli.predict import predict
+    from jaxconv.cli.programs import keep_programs
     from jaxconv.cli.summary import summary
     from jaxconv.cli.train import train
     from jaxconv.cli.users import answer
 
+    keep_programs()
     commands = {
         **{"train": train, "eval": evaluate, "predict": predict},
         **{"summary": summary, "list": list_, "convert": convert},

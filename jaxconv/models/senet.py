@@ -1,7 +1,8 @@
 """SENets as first published (Hu et al., "Squeeze-and-Excitation Networks", arXiv:1709.01507), from the authors' Caffe.
 
 They differ from the SE-ResNets of `resnet`: the stem's pool rounds up instead of padding, SE-ResNet strides in the
-first 1x1 convolution, and the gate has a sixteenth of the channels without rounding. SENet-154 is table 9's.
+first 1x1 convolution, blocks of two convolutions have a ReLU before their gate, and the gate has a sixteenth of the
+channels without rounding. SENet-154 is table 9's.
 """
 
 import math
@@ -43,7 +44,7 @@ class Block(nnx.Module):
         y = x
         for index in range(1, self.depth + 1):
             y = getattr(self, f"bn{index}")(getattr(self, f"conv{index}")(y), train)
-            y = jax.nn.relu(y) if index < self.depth else y
+            y = jax.nn.relu(y) if index < self.depth or self.depth == 2 else y
         return jax.nn.relu(self.se_module(y) + (x if self.downsample is None else self.downsample(x, train)))
 
 

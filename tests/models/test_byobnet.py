@@ -2,14 +2,9 @@
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from models.test_create import abstract, output_shapes
 
 from jaxconv import nn
-from jaxconv.models import byob_table, create_model, feature_info
-from jaxconv.models.byob_blocks import channel_attention, squeeze_excite
-from jaxconv.models.byob_branches import FusedBlock
-from jaxconv.models.reparameterize import reparameterize
+from jaxconv.models import create_model
 
 
 def images(n=2, size=64, seed=0):

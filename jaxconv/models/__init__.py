@@ -39,6 +39,7 @@ from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.load import LoadReport, load_weights, save_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
 from jaxconv.models.pretrained import checkpoint_row, load_pretrained, with_checkpoint
+from jaxconv.models.reparameterize import reparameterize
 from jaxconv.models.torchvision import aliased
 from jaxconv.nn import initialize
 
@@ -54,6 +55,7 @@ __all__ = [
     "list_models",
     "load_weights",
     "model_info",
+    "reparameterize",
     "save_weights",
 ]
 

@@ -142,7 +142,7 @@ def _regnetz(
     }
 
 
-def _clip(depths: Sequence[int], size: int = 224, scale: float = 1.0, head: str = "attention") -> dict[str, Any]:
+def _clip(depths: Sequence[int], size: int = 224, scale: int | float = 1, head: str = "attention") -> dict[str, Any]:
     """ResNet-D with averages before every stride."""
     stages = _bottles(depths, [int(width * scale) for width in (256, 512, 1024, 2048)])
     stem = {"stem_widths": tuple(int(width * scale) for width in (32, 32, 64)), "stem_pool": "avg2"}

@@ -175,9 +175,9 @@ def _stem(kind: str, in_chans: int, widths: tuple[int, ...], plain: int, pool: s
     if kind != "3x3":
         block = Block(kind, widths[0], attention=attention)
         return BranchedBlock(block, Place(in_chans, 2, (1, 1), 0.0), style)
-    if len(widths) > 1:
-        return Stem(in_chans, widths, plain=plain, pool=pool, style=style)
-    return style.unit(in_chans, widths[0], 3, strides=2)
+    if len(widths) == 1:
+        return style.unit(in_chans, widths[0], 3, strides=2)
+    return Stem(in_chans, widths, plain=plain, pool=pool, style=style)
 
 
 def _dilated(stages: Stages, reached: int, output_stride: int) -> list[tuple[int, int]]:

@@ -140,7 +140,7 @@ class RegNet(Network):
 
 
 def regnet_stages(
-    depth: int, w0: int, wa: float, wm: float, group: int, ratio: float = 1.0, kept: float = 0.0
+    depth: int, w0: int, wa: int | float, wm: int | float, group: int, ratio: int | float = 1, kept: int | float = 0
 ) -> list[tuple[int, int, int]]:
     """(width, depth, channels of a group) of each stage (equations 2 to 4 of arXiv:2003.13678, in float32).
 

@@ -58,7 +58,7 @@ class AttentionPool(nnx.Module):
         """Pools x (n, h, w, channels) to (n, num_classes), or maps it to (n, h, w, num_classes)."""
         n, h, w, c = x.shape
         tokens = x.reshape(n, h * w, c)
-        tokens = jnp.concatenate([tokens.mean(1, keepdims=True), tokens], 1) + self._positions(h, w, x.dtype)
+        tokens = jnp.concatenate([tokens.mean(1, keepdims=True), tokens], 1) + self._positions(h, w, x.dtype)[None]
         asking = tokens[:, :1] if self.global_pool else tokens
         y = jax.nn.dot_product_attention(*(self._heads(y) for y in (self.q(asking), self.k(tokens), self.v(tokens))))
         y = self.dropout(y.reshape(*asking.shape), train, key)

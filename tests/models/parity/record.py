@@ -58,4 +58,5 @@ def norms(tree) -> dict[str, float]:
 
 def distance(ours, theirs) -> float:
     """Relative distance in the 2-norm."""
-    return float(np.linalg.norm(np.asarray(ours) - theirs) / np.linalg.norm(theirs))
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)  # their squares may exceed float32
+    return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))

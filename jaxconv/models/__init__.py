@@ -60,28 +60,28 @@ __all__ = [
 ]
 
 _NETWORKS = {
-    **nfnet.VARIANTS,
-    **resnetv2.VARIANTS,
-    **senet.VARIANTS,
-    **efficientnet.VARIANTS,
-    **shufflenet.VARIANTS,
-    **squeezenet.VARIANTS,
     **alexnet.VARIANTS,
-    **vgg.VARIANTS,
-    **xception_aligned.VARIANTS,
-    **xception.VARIANTS,
-    **inception_v4.VARIANTS,
-    **inception_v3.VARIANTS,
-    **densenet.VARIANTS,
-    **convnext.VARIANTS,
+    **byob_table.VARIANTS,
     **convmixer.VARIANTS,
+    **convnext.VARIANTS,
+    **densenet.VARIANTS,
+    **efficientnet.VARIANTS,
+    **googlenet.VARIANTS,
+    **inception_v3.VARIANTS,
+    **inception_v4.VARIANTS,
     **lenet.VARIANTS,
+    **nfnet.VARIANTS,
     **nielsen.VARIANTS,
     **pyramid.VARIANTS,
-    **googlenet.VARIANTS,
-    **resnet.VARIANTS,
     **regnet.VARIANTS,
-    **byob_table.VARIANTS,
+    **resnet.VARIANTS,
+    **resnetv2.VARIANTS,
+    **senet.VARIANTS,
+    **shufflenet.VARIANTS,
+    **squeezenet.VARIANTS,
+    **vgg.VARIANTS,
+    **xception.VARIANTS,
+    **xception_aligned.VARIANTS,
 }
 MODELS: Mapping[str, Variant] = MappingProxyType(_NETWORKS | aliased(_NETWORKS))
 
@@ -129,7 +129,7 @@ def create_model(
         in_chans: channels of the input images.
         drop_rate: probability of dropout before the classifier, in [0, 1).
         drop_path_rate: probability of skipping a residual branch, in [0, 1).
-        global_pool: what reduces the last map to a vector: "avg", "max", or "" for nothing.
+        global_pool: what reduces the last map to a vector: "avg", "max", "avgmax", "catavgmax", or "" for nothing.
         features_only: whether a call returns the pyramid of maps, as `model.features` does, instead of logits.
         out_indices: the levels of that pyramid to return; all by default, negative ones count from the last.
         output_stride: total stride of the trunk; below 32 the last strides become dilation.

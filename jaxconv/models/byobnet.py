@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jaxconv.models.byob_blocks import Block, Place, ResidualBlock, Stem, Style
 from jaxconv.models.byob_branches import BranchedBlock
 from jaxconv.models.head import ClassifierHead, GlobalPool
-from jaxconv.models.network import Network
+from jaxconv.models.network import Network, check_output_stride
 from jaxconv.nn import (
     AttentionPool,
     BatchNorm,
@@ -90,8 +90,7 @@ class ByobNet(Network):
         stem_attention: Callable[[int], nnx.Module] | None = None,
         zero_init_last: bool = True,
     ):
-        if output_stride not in (8, 16, 32):
-            raise ValueError(f"output_stride is 8, 16 or 32: got {output_stride}.")
+        check_output_stride(output_stride)
         style = Style(norm, activation(act), active_norm, shortcut, average, zero_init_last)
         self.stem = _stem(stem, in_chans, stem_widths, stem_plain, stem_pool, stem_attention, style)
         names = [f"stem.{name}" for name in self.stem.level_names] if isinstance(self.stem, Stem) else ["stem"]

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxconv.models.head import ClassifierHead, NormClassifierHead
-from jaxconv.models.network import Network
+from jaxconv.models.network import Network, check_output_stride
 from jaxconv.models.published import variants
 from jaxconv.models.widths import divisible
 from jaxconv.nn import (
@@ -169,8 +169,7 @@ class ConvNeXt(Network):
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
-        if output_stride not in (8, 16, 32):
-            raise ValueError(f"output_stride is 8, 16 or 32: got {output_stride}.")
+        check_output_stride(output_stride)
         build = partial(NORMS[norm], epsilon=epsilon)
         self.stem = _stem(stem, in_chans, widths[0], build, act)
         block = dict(norm=build, conv_mlp=conv_mlp, act=act, response=response, layer_scale=layer_scale)

@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jaxconv.models.blockstring import Block, Stages, decode
 from jaxconv.models.efficientnet_table import LATE, PRUNED, TABLE
 from jaxconv.models.head import GlobalPool
-from jaxconv.models.mobile_blocks import Place, Style, build, conv
-from jaxconv.models.network import Network
+from jaxconv.models.mobile_blocks import build
+from jaxconv.models.mobile_parts import Place, Style, conv
+from jaxconv.models.network import Network, check_output_stride
 from jaxconv.models.published import variants
 from jaxconv.models.widths import divisible
 from jaxconv.nn import Conv, Dense, Dropout, Sequential, activation, branch_key, initializers
@@ -52,7 +53,7 @@ class EfficientNet(Network):
         epsilon: of the norms.
         momentum: of batch norms.
         pruned: a row of `PRUNED`; "" for none.
-        style: the other attributes of `mobile_blocks.Style`.
+        style: the other attributes of `mobile_parts.Style`.
         drop_rate: dropout before the classifier.
         drop_path_rate: rate of stochastic depth after the last block.
         global_pool: as in `GlobalPool`.
@@ -94,8 +95,7 @@ class EfficientNet(Network):
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
-        if output_stride not in (4, 8, 16, 32):
-            raise ValueError(f"output_stride is 4, 8, 16 or 32: got {output_stride}.")
+        check_output_stride(output_stride, (4, 8, 16, 32))
         sized = {"group_size": norm_group} if norm_group else {"momentum": momentum} if norm == "batch" else {}
         look = Style(norm=partial(NORMS[norm], epsilon=epsilon, **sized), **dict(style))
         scaled = partial(_scaled, factor=width, divisor=divisor, kept=kept)

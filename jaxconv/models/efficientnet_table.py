@@ -378,7 +378,7 @@ ARCHITECTURES: dict[str, tuple[str, ...]] = {
 
 
 def _style(**settings: Any) -> tuple[tuple[str, Any], ...]:
-    """Settings of `mobile_blocks.Style`, hashable."""
+    """Settings of `mobile_parts.Style`, hashable."""
     return tuple(settings.items())
 
 

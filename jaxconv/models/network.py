@@ -97,6 +97,17 @@ class Network(nnx.Module):
         return tuple(maps[level] for level in self.out_indices)
 
 
+def check_output_stride(output_stride: int, offered: tuple[int, ...] = (8, 16, 32)) -> None:
+    """Holds an output stride to those that a family offers.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if output_stride not in offered:
+        *others, last = offered
+        raise ValueError(f"output_stride is {', '.join(map(str, others))} or {last}: got {output_stride}.")
+
+
 def flatten(x: Float[Array, "n *space c"]) -> Float[Array, "n f"]:
     """Each image in one row, channels outermost as PyTorch orders them, so that its dense kernels carry over."""
     axes = (0, x.ndim - 1, *range(1, x.ndim - 1))

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxconv.models.load import LoadReport, load_weights
+from jaxconv.models.load import SOURCES, LoadReport, load_weights
 from jaxconv.models.network import ModelInfo, Network
 from jaxconv.models.published import checkpoint_info, published_rows
 from jaxconv.weights import read_weights
 from jaxconv.weights.hub import hub_file
+
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
+"""Heads that published weights may hold and a network without `aux_logits` has no use for."""
 
 
 def checkpoint_row(name: str, tag: str) -> Mapping[str, str]:
@@ -20,7 +23,8 @@ def checkpoint_row(name: str, tag: str) -> Mapping[str, str]:
     Raises:
         ValueError: if nothing is published of the network, or it has no checkpoint of that tag.
     """
-    rows = [row for row in published_rows(name) if row["weights"]]
+    known = published_rows(name) or published_rows(name, "torchvision")
+    rows = [row for row in known if row["weights"]]
     if not rows:
         raise ValueError(f"No published weights are known for {name}: pretrained is not possible for it.")
     if not tag:
@@ -54,14 +58,15 @@ def load_pretrained(model: Network, tag: str, source: bool | str | Path) -> Load
     """
     row = checkpoint_row(model.info.name, tag)
     state = read_weights(hub_file(row["weights"]) if source is True else _local(Path(str(source))))
+    ours = SOURCES[row["library"]](model.info.name, list(state))
+    state = {ours[name]: value for name, value in state.items()}
     for layer in row["first_conv"].split():
         _fit_first(state, f"{layer}.weight", model.info.in_chans)
-    dropped = () if int(row["num_classes"]) == model.info.num_classes else tuple(row["classifier"].split())
-    state = {name: value for name, value in state.items() if not _within(name, dropped)}
-    report = load_weights(
-        model, state, source="torchvision" if "download.pytorch.org" in row["weights"] else "timm", strict=False
-    )
-    missing = [name for name in report.missing if not _within(name, dropped)]
+    refitted = () if int(row["num_classes"]) == model.info.num_classes else tuple(row["classifier"].split())
+    absent = tuple(name for name in AUXILIARY if getattr(model, name, None) is None)
+    state = {name: value for name, value in state.items() if not _within(name, refitted + absent)}
+    report = load_weights(model, state, source=row["library"], strict=False)
+    missing = [name for name in report.missing if not _within(name, refitted)]
     if missing or report.unexpected or report.misshapen:
         raise ValueError(f"The checkpoint {row['weights']} does not fit {model.info.name}: {report}.")
     return report

@@ -1,8 +1,9 @@
 """What timm and torchvision publish with each network: `published.csv`, read into rows of our tables.
 
 The file has a line for every published checkpoint, a network's default one first, taken from timm 1.0.31 and
-torchvision 0.28.0: where the weights are, how images are prepared for them, and (on the first line) how many parameters
-the network has. A network without weights has one line, without a tag.
+torchvision 0.28.0: where the weights are, how images are prepared for them, which layers are first and last (in our
+names), and (on the first line) how many parameters the network has. A network without weights has one line, without a
+tag.
 """
 
 import csv

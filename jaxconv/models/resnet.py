@@ -16,7 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxconv.models.head import GlobalPool
-from jaxconv.models.network import Network
+from jaxconv.models.network import Network, check_output_stride
 from jaxconv.models.published import variants
 from jaxconv.models.resnet_table import PRUNED, TABLE
 from jaxconv.models.widths import divisible
@@ -198,8 +198,7 @@ class ResNet(Network):
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
-        if output_stride not in (8, 16, 32):
-            raise ValueError(f"output_stride is 8, 16 or 32: got {output_stride}.")
+        check_output_stride(output_stride)
         self.norm, self.smoothing, self.groups, self.shortcut = NORMS[norm], smoothing, groups, shortcut
         width = self._add_stem(in_chans, stem, stem_width, stem_pool)
         kinds = bottleneck if isinstance(bottleneck, tuple) else (bottleneck,) * len(layers)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 import jaxconv.functional as F
 from jaxconv.models.head import ClassifierHead
-from jaxconv.models.network import Network
+from jaxconv.models.network import Network, check_output_stride
 from jaxconv.models.published import variants
 from jaxconv.models.widths import divisible
 from jaxconv.nn import Conv, DropPath, Sequential, branch_key, initializers, rising_rates
@@ -168,8 +168,7 @@ class ResNetV2(Network):
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
-        if output_stride not in (8, 16, 32):
-            raise ValueError(f"output_stride is 8, 16 or 32: got {output_stride}.")
+        check_output_stride(output_stride)
         conv, build = partial(_conv, standardized), NORMS[norm]
         self.fixed = stem == "fixed"
         self.stem = Stem(in_chans, 64 * width, stem, conv, build)

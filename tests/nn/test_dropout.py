@@ -45,3 +45,19 @@ def test_branch_keys_differ_and_none_stays_none():
     key = jax.random.key(0)
     assert nn.branch_key(None, 1) is None
     assert (jax.random.key_data(nn.branch_key(key, 0)) != jax.random.key_data(nn.branch_key(key, 1))).any()
+
+
+def test_drop_path_drops_whole_examples():
+    x = jnp.ones((200, 2, 3))
+    y = np.asarray(nn.DropPath(0.25)(x, train=True, key=jax.random.key(0)))
+    per_example = y.reshape(200, -1)
+    assert {tuple(np.unique(row)) for row in per_example} == {(0.0,), (np.float32(1 / 0.75),)}
+    assert 0.15 < (per_example[:, 0] == 0).mean() < 0.35
+    np.testing.assert_array_equal(nn.DropPath(0.25)(x), x)
+    with pytest.raises(ValueError, match="DropPath in training draws at random"):
+        nn.DropPath(0.25)(x, train=True)
+
+
+def test_rates_rise_from_zero():
+    np.testing.assert_allclose(nn.rising_rates(0.3, 4), [0, 0.1, 0.2, 0.3])
+    assert nn.rising_rates(0.3, 1) == [0]

@@ -89,10 +89,9 @@ def evaluation_distances(network, record: Record) -> dict[str, float]:
 
 
 def check_evaluation(case: str, network, record: Record) -> dict[str, float]:
-    """Logits in evaluation mode; only finite where the record is in `UNSTABLE`: its training mode is compared too."""
+    """Logits in evaluation mode, of a record that is not in `UNSTABLE`."""
     distances = evaluation_distances(network, record)
-    limit = np.inf if case in UNSTABLE else 1e-4
-    assert distances and max(distances.values()) < limit, distances
+    assert distances and max(distances.values()) < 1e-4, distances
     return distances
 
 
@@ -138,7 +137,8 @@ def _proved(case: str) -> int:
     record, start = Record(recorded()[case]), time.perf_counter()
     failed = _said(case, check_state, record) + _said(case, check_features, record)
     network = loaded(case, record)
-    failed += _said(case, check_evaluation, network, record) + _said(case, check_training, network, record)
+    failed += case not in UNSTABLE and _said(case, check_evaluation, network, record)
+    failed += _said(case, check_training, network, record)
     print(f"{case}: {time.perf_counter() - start:.0f} s", flush=True)
     return failed
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +11,17 @@ import numpy as np
 import tyro
 from rich.table import Table
 
-from jaxconv.cli.restored import Restored
+from jaxconv.cli.classifier import Classifier, open_classifier
 from jaxconv.cli.show import show
-from jaxconv.data import ImageError, list_images, read_image
+from jaxconv.data import ImageError, list_images
 
 
 def predict(
-    run: tyro.conf.Positional[Path],
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN|NETWORK")],
     images: tyro.conf.Positional[tuple[Path, ...]],
     *,
+    weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE|FOLDER")] = None,
+    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
     top: int = 5,
     batch_size: int = 64,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
@@ -26,22 +29,25 @@ def predict(
     """Name what images show: the most probable classes with their probabilities.
 
     Args:
-        run: directory that `jaxconv train` wrote.
+        model: directory that `jaxconv train` wrote, or a network with published weights such as resnet50 or
+            resnet50.a2_in1k, which are fetched from the Hugging Face hub and kept in its cache.
         images: image files, or folders of them.
+        weights: weights of the network, instead of the published ones.
+        size: side of the square that the network sees. Default: what its weights were published with.
         top: how many classes to name an image.
         batch_size: images at a time.
         as_json: print one JSON object an image instead of a table.
     """
-    for name, value in (("top", top), ("batch_size", batch_size)):
-        if value < 1:
+    for name, value in (("top", top), ("batch_size", batch_size), ("size", size)):
+        if value is not None and value < 1:
             raise ValueError(f"{name} must be positive; got {value}.")
     if not images:
         raise ValueError("images must name at least one file or folder; got none.")
-    model = Restored.open(run)
+    classifier = open_classifier(model, weights, size)
     paths = [path for given in images for path in (list_images(given) if given.is_dir() else [given])]
-    readable, failed = _read(paths, model.run.record["data"]["image_shape"])
-    probabilities = _probabilities(model, readable, batch_size)
-    rows = [_row(path, p, model.run.record["data"]["classes"], top) for path, p in probabilities]
+    readable, failed = _read(paths, classifier)
+    probabilities = _probabilities(classifier, readable, batch_size)
+    rows = [_row(path, p, classifier.classes, top) for path, p in probabilities]
     _show(rows, as_json=as_json)
     for path, reason in failed:
         print(f"jaxconv: {path}: {reason}", file=sys.stderr)
@@ -50,18 +56,18 @@ def predict(
     return 1 if failed else 0
 
 
-def _read(paths: list[Path], shape: list[int]) -> tuple[list[tuple[Path, np.ndarray]], list[tuple[Path, str]]]:
+def _read(paths: list[Path], classifier: Classifier) -> tuple[list[tuple[Path, np.ndarray]], list[tuple[Path, str]]]:
     readable, failed = [], []
     for path in paths:
         try:
-            readable.append((path, read_image(path, channels=shape[2], size=(shape[0], shape[1]))))
+            readable.append((path, classifier.read(path)))
         except (ImageError, OSError) as error:
             failed.append((path, str(error)))
     return readable, failed
 
 
 def _probabilities(
-    model: Restored, images: list[tuple[Path, np.ndarray]], batch_size: int
+    model: Classifier, images: list[tuple[Path, np.ndarray]], batch_size: int
 ) -> list[tuple[Path, np.ndarray]]:
     """Class probabilities of each image; batches are filled up to one size, so that one program serves all."""
 
@@ -79,7 +85,7 @@ def _probabilities(
     return results
 
 
-def _row(path: Path, probabilities: np.ndarray, classes: list[str], top: int) -> dict[str, Any]:
+def _row(path: Path, probabilities: np.ndarray, classes: Sequence[str], top: int) -> dict[str, Any]:
     best = np.argsort(-probabilities, kind="stable")[:top]
     return {
         "image": str(path),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxconv.data.crop import EvaluationCrop, covering
 from jaxconv.data.dataset import unit_to_uint8
 
 if TYPE_CHECKING:
@@ -50,13 +51,32 @@ def read_image(
             for `.npy`, another shape, type or range.
         ValueError: if `channels` or `size` is out of range.
     """
-    if channels not in (1, 3) or (size is not None and min(size) < 1):
-        raise ValueError(f"channels is 1 or 3 and size is positive; got channels={channels}, size={size}.")
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size is positive; got {size}.")
+    return read_crop(path, covering(size), channels=channels)
+
+
+def read_crop(
+    path: str | os.PathLike[str], crop: EvaluationCrop | None, *, channels: int
+) -> UInt8[np.ndarray, "h w c"]:
+    """Reads an image file as `read_image` does, brought to its size as a published network is evaluated.
+
+    Args:
+        path: the file.
+        crop: the size and how it is reached; None keeps the image's own.
+        channels: 1 or 3.
+
+    Raises:
+        ImageError: if the file is no usable image.
+        ValueError: if `channels` is out of range.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"channels is 1 or 3; got channels={channels}.")
     path = Path(path)
     if path.suffix.lower() == ".npy":
-        return to_array(_open_npy(path), str(path), channels=channels, size=size)
+        return to_array(_open_npy(path), str(path), channels=channels, crop=crop)
     with open_image(path, str(path)) as image:
-        return to_array(_upright(image), str(path), channels=channels, size=size)
+        return to_array(_upright(image), str(path), channels=channels, crop=crop)
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
@@ -90,9 +110,10 @@ def resize_images(images: UInt8[np.ndarray, "n h w c"], size: int) -> UInt8[np.n
     from PIL import Image
 
     c = images.shape[-1]
+    crop = covering((size, size))
     return np.stack(
         [
-            to_array(Image.fromarray(pixels.squeeze(-1) if c == 1 else pixels), "", channels=c, size=(size, size))
+            to_array(Image.fromarray(pixels.squeeze(-1) if c == 1 else pixels), "", channels=c, crop=crop)
             for pixels in images
         ]
     )
@@ -130,7 +151,7 @@ def open_image(source: Path | bytes, name: str) -> "Iterator[Image]":
         raise ImageError(f"{name}: not a readable image ({error}).") from error
 
 
-def to_array(image: "Image", name: str, *, channels: int, size: tuple[int, int] | None) -> UInt8[np.ndarray, "h w c"]:
+def to_array(image: "Image", name: str, *, channels: int, crop: EvaluationCrop | None) -> UInt8[np.ndarray, "h w c"]:
     """Brings a Pillow image of any mode to 8 bits, to 1 or 3 channels and to a size; see `read_image`."""
     w, h = image.size
     if min(h, w) < _SMALLEST_SIDE:
@@ -140,7 +161,7 @@ def to_array(image: "Image", name: str, *, channels: int, size: tuple[int, int] 
             f"{name}: the longer side is at most {_LARGEST_ASPECT} times the shorter; this image is {h}x{w}."
         )
     image = _eight_bits(image, name).convert("L" if channels == 1 else "RGB")
-    pixels = np.array(image if size is None else _cover(image, *size))
+    pixels = np.array(image if crop is None else crop(image))
     return pixels[..., None] if channels == 1 else pixels
 
 
@@ -167,21 +188,6 @@ def _eight_bits(image: "Image", name: str) -> "Image":
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image
-
-
-def _cover(image: "Image", h: int, w: int) -> "Image":
-    """Resizes so that the image just covers (h, w), then crops the centre; sizes round as torchvision's do."""
-    from PIL import Image
-
-    old_w, old_h = image.size
-    if w * old_h >= h * old_w:
-        new_h, new_w = w * old_h // old_w, w
-    else:
-        new_h, new_w = h, h * old_w // old_h
-    if (new_w, new_h) != image.size:
-        image = image.resize((new_w, new_h), Image.Resampling.BICUBIC)
-    top, left = round((new_h - h) / 2), round((new_w - w) / 2)
-    return image.crop((left, top, left + w, top + h))
 
 
 def _open_npy(path: Path) -> "Image":

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jaxconv.data.crop import covering
 from jaxconv.data.image import open_image, to_array
 
 DEFAULT_IMAGE_SIZE = 160
@@ -95,7 +96,7 @@ class TfdsRecords:
         for row, (index, example) in enumerate(zip(indices, examples, strict=True)):
             name = f"{self.name}, {self.split}, example {index}"
             with open_image(example[image_key], name) as image:
-                images[row] = to_array(image, name, channels=channels, size=(h, w))
+                images[row] = to_array(image, name, channels=channels, crop=covering((h, w)))
             labels[row] = example[label_key]
         return images, labels
 

@@ -29,6 +29,7 @@ class ModelInfo:
         std: what they are then divided by; None where the data set decides.
         interpolation: how images are resized for it.
         crop_pct: the part of the resized image's side that the centre crop keeps.
+        crop_mode: "center" resizes by the shorter side, "squash" to a square.
         tag: which published checkpoint the preprocessing and the classes are of; "" where there is none.
     """
 
@@ -43,6 +44,7 @@ class ModelInfo:
     std: tuple[float, ...] | None = None
     interpolation: str = "bilinear"
     crop_pct: float = 0.875
+    crop_mode: str = "center"
     tag: str = ""
 
 

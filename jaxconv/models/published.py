@@ -3,7 +3,7 @@
 The file has a line for every published checkpoint, a network's default one first, taken from timm 1.0.31 and
 torchvision 0.28.0: where the weights are, how images are prepared for them, which layers are first and last (in our
 names), and (on the first line) how many parameters the network has. A network without weights has one line, without a
-tag.
+tag. `experiments/published.py` writes it.
 """
 
 import csv
@@ -48,6 +48,7 @@ def checkpoint_info(row: Mapping[str, str]) -> dict[str, Any]:
         "std": _numbers(row["std"]),
         "interpolation": row["interpolation"],
         "crop_pct": float(row["crop_pct"]),
+        "crop_mode": row["crop_mode"],
     }
 
 

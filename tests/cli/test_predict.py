@@ -1,13 +1,17 @@
 """`jaxconv predict` on files, folders and things that are no images."""
 
 import json
+import re
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxconv.cli import main
-from jaxconv.data import load_dataset
+from jaxconv.data import imagenet_classes, load_dataset
+from jaxconv.models import create_model, model_info, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +86,54 @@ def test_a_call_without_images(run, capsys):
 def test_what_is_no_run_is_refused(tmp_path, capsys):
     assert main(["predict", str(tmp_path / "absent"), str(tmp_path)]) == 2
     assert "there is no such directory. Expected" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_weights(create_model("test_resnet", key=3), path)
+    return path
+
+
+def test_a_published_network(weights, digits, capsys):
+    folder, _ = digits
+    assert main(["predict", "test_resnet.r160_in1k", str(folder), "--weights", str(weights), "--json"]) == 0
+    model = create_model("test_resnet", pretrained=weights, key=None)
+    info = model_info("test_resnet.r160_in1k")
+    resized = round(info.input_size[0] / info.crop_pct)
+    for row in rows(capsys):
+        image = Image.open(row["image"]).convert("RGB").resize((resized, resized), Image.Resampling.BILINEAR)
+        side, edge = info.input_size[0], round((resized - info.input_size[0]) / 2)
+        x = np.asarray(image.crop((edge, edge, edge + side, edge + side)), np.float32) / 255
+        probabilities = np.asarray(
+            jax.nn.softmax(model(jnp.asarray((x[None] - np.float32(info.mean)) / np.float32(info.std))))
+        )[0]
+        best = row["top"][0]
+        assert best["index"] == probabilities.argmax() and best["class"] == imagenet_classes()[best["index"]]
+        np.testing.assert_allclose(best["probability"], probabilities.max(), rtol=1e-4)
+
+
+def test_a_published_network_at_another_size(weights, digits, capsys):
+    arguments = ["predict", "test_resnet", str(digits[0] / "0.png"), "--weights", str(weights), "--json"]
+    assert main(arguments) == 0 and main([*arguments, "--size", "64"]) == 0
+    first, second = rows(capsys)
+    assert first["top"][0]["probability"] != second["top"][0]["probability"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resnet5"], "resnet5 is neither a run directory nor a network. .* closest names: resnet50"),
+        (["resnet50.a7_in1k"], "resnet50 has no checkpoint 'a7_in1k'"),
+        (["test_resnet", "--size", "0"], "--size must be positive; got 0"),
+        (["vgg11", "--weights", "absent.safetensors"], "absent.safetensors"),
+    ],
+)
+def test_mistakes_about_networks(digits, arguments, message, capsys):
+    assert main(["predict", arguments[0], str(digits[0]), *arguments[1:]]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_run_has_its_own_weights(run, digits, capsys):
+    assert main(["predict", str(run), str(digits[0]), "--size", "64"]) == 2
+    assert "belong to a network's name" in capsys.readouterr().err

@@ -30,7 +30,7 @@ UNSTABLE = {
     for line in (HERE / "unstable.txt").read_text().splitlines()
     if line and not line.startswith("#")
 }
-"""Records whose evaluation logits say nothing: the reference in float64 does not give them either."""
+"""Records whose evaluation logits say nothing: rounding decides. In float64 ours is the reference (`double.py`)."""
 
 
 def recorded() -> dict[str, Path]:

@@ -1,6 +1,7 @@
 """A trained network from a run directory."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,11 +43,15 @@ class Restored:
         apply, params, batch_stats = functionalize(
             create_model(run.record["model"]["name"], **run.record["model"]["options"])
         )
-        with Checkpoints(run.checkpoints) as checkpoints:
-            step = checkpoints.latest()
-            if step is None:
+        with Checkpoints(run.checkpoints, say=warn) as checkpoints:
+            if checkpoints.latest() is None:
                 raise RunError(f"{directory} has no checkpoint yet: the first one is saved after the first epoch.")
-            params, batch_stats = checkpoints.restore_network(params, batch_stats)
+            step, params, batch_stats = checkpoints.restore_network(params, batch_stats)
         settings = dict(run.record["preprocess"])
         settings["size"] = tuple(settings["size"]) if settings["size"] else None
         return cls(run, step, apply, params, batch_stats, Preprocess(**settings))
+
+
+def warn(text: str) -> None:
+    """Tell the user on the error output."""
+    print(f"jaxconv: {text}", file=sys.stderr)

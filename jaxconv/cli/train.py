@@ -28,7 +28,7 @@ def train(knobs: Annotated[Knobs, tyro.conf.arg(name="")], *, quiet: bool = Fals
             f"{knobs.model} on {knobs.data}: {len(experiment.train_data):,} training images, "
             f"{len(experiment.eval_data):,} test images, {experiment.total_steps:,} steps; run directory {out}"
         )
-    report(experiment, fit(experiment, out, progress=not quiet))
+    report(experiment, fit(experiment, out, progress=not quiet, saving=knobs.saving()))
     return 0
 
 

@@ -3,7 +3,7 @@
 The file has a line for every published checkpoint, a network's default one first, taken from timm 1.0.31 and
 torchvision 0.28.0: where the weights are, how images are prepared for them, which layers are first and last (in our
 names), and (on the first line) how many parameters the network has. A network without weights has one line, without a
-tag. `experiments/published.py` writes it.
+tag. `experiments/tables/published.py` writes it.
 """
 
 import csv

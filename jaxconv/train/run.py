@@ -5,6 +5,7 @@ run.json           `settings` (what defines the run) and `record` (how to build 
 environment.json   versions, device, commit
 metrics.jsonl      losses and accuracies: equal bits for equal settings
 timing.jsonl       images per second at the same steps
+incidents.jsonl    what went wrong without ending the run: damaged checkpoints, failed saves
 events.out.*       the same for TensorBoard
 checkpoints/       see `checkpoint.py`
 result.json        the final numbers; its presence says that the run is finished
@@ -105,6 +106,15 @@ class Run:
         with (self.directory / "command.txt").open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}  {shlex.join(sys.argv)}\n")
         _write_json(self.directory / "environment.json", environment())
+
+    def incident(self, text: str) -> None:
+        """Something went wrong and the run goes on: say so on the error output, and keep it."""
+        print(f"jaxconv: {text}", file=sys.stderr, flush=True)
+        try:
+            with (self.directory / "incidents.jsonl").open("a") as file:
+                file.write(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "what": text}) + "\n")
+        except OSError:  # the disk may be what went wrong
+            return
 
 
 def _foreign(directory: Path) -> list[Path]:

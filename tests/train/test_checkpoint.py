@@ -61,7 +61,8 @@ def test_the_network_alone_comes_from_the_moving_average_where_there_is_one(tmp_
         with Checkpoints(tmp_path / str(ema)) as checkpoints:
             checkpoints.save(state)
         with Checkpoints(tmp_path / str(ema)) as checkpoints:
-            params, batch_stats = checkpoints.restore_network(tiny_params(), tiny_stats())
+            step, params, batch_stats = checkpoints.restore_network(tiny_params(), tiny_stats())
+        assert step == 3
         assert equal(params, state.ema if ema else state.params) and equal(batch_stats, state.batch_stats)
 
 

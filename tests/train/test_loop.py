@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxconv.train import RunError, Stopped, fit
-from jaxconv.train.loop import Trainer
+from jaxconv.train.trainer import Trainer
 
 
 def leaves(result):
@@ -71,7 +71,7 @@ def test_a_stopped_run_continues_to_the_same_bits(make_experiment, tmp_path, ste
 
 def test_streamed_and_resident_data_give_the_same_bits(make_experiment, tmp_path, monkeypatch):
     resident = fit(make_experiment(), tmp_path / "resident", progress=False)
-    monkeypatch.setattr("jaxconv.train.loop.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("jaxconv.train.trainer.RESIDENT_BYTES", 0)
     assert same_bits(resident, fit(make_experiment(), tmp_path / "streamed", progress=False))
 
 
@@ -83,7 +83,7 @@ def test_a_scanned_stretch_equals_the_host_loop(make_experiment, monkeypatch):
         return last
 
     looped = after(make_experiment())
-    monkeypatch.setattr("jaxconv.train.loop.unrolls", lambda: False)
+    monkeypatch.setattr("jaxconv.train.trainer.unrolls", lambda: False)
     scanned = after(make_experiment())
     for a, b in zip(jax.tree.leaves(looped.params), jax.tree.leaves(scanned.params)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

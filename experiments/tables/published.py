@@ -1,18 +1,19 @@
 """Writes the tables of published networks, from an installed timm and torchvision.
 
     pip install timm==1.0.31 torchvision==0.28.0
-    python experiments/published.py
+    python experiments/tables/published.py
 
 jaxconv/models/published.csv: a line for each published checkpoint of a network that jaxconv has, its default one first.
 jaxconv/data/imagenet_classes.txt: the 1000 classes of ImageNet-1k in their order, as timm names them.
 """
 
 import csv
-import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import tyro
 
 COLUMNS = (
     "library name tag weights parameters num_classes in_chans height width fixed interpolation crop_pct crop_mode "
@@ -106,12 +107,13 @@ def classes() -> str:
 
 
 def main() -> None:
-    package = Path(__file__).parents[1] / "jaxconv"
+    """Write the tables of published networks, from an installed timm and torchvision."""
+    package = Path(__file__).parents[2] / "jaxconv"
+    rows, names = [COLUMNS.split(), *timm_rows(), *torchvision_rows()], classes()
     with (package / "models" / "published.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([COLUMNS.split(), *timm_rows(), *torchvision_rows()])
-    (package / "data" / "imagenet_classes.txt").write_text(classes())
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    (package / "data" / "imagenet_classes.txt").write_text(names)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tyro.cli(main)

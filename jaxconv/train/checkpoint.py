@@ -1,9 +1,9 @@
-"""Checkpoints: Orbax behind a few verbs. A state is stored as a flat dictionary of named arrays, with its digests.
+"""Checkpoints: a state as a flat dictionary of named arrays, with digests of all that is stored.
 
-<step>/state         the arrays, as Orbax writes them
-<step>/manifest.json digests of every array and file (`manifest.py`), and what was measured at the step
-<step>.partial       being written or deleted; whoever writes next removes it
-<step>.damaged       found to be other than what was saved; set aside for whoever wants to know why
+<step>/state.safetensors  the arrays; any tool that reads safetensors opens it
+<step>/manifest.json      digests of every array and file (`manifest.py`), and what was measured at the step
+<step>.partial            being written or deleted; whoever writes next removes it
+<step>.damaged            found to be other than what was saved; set aside for whoever wants to know why
 """
 
 import os
@@ -15,11 +15,13 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from jaxconv.train.manifest import DamagedError, check_arrays, check_files, read_manifest, write_manifest
 from jaxconv.train.state import TrainState
 
+STATE = "state.safetensors"
 LOWER_IS_BETTER = ("loss",)
 
 
@@ -50,7 +52,6 @@ class Checkpoints:
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.directory, self._keep, self._keep_best, self._say = directory.absolute(), keep, keep_best, say
-        self._orbax = ocp.Checkpointer(ocp.StandardCheckpointHandler())
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: tuple[int, Future[None]] | None = None
         self._cleaned = False
@@ -67,7 +68,6 @@ class Checkpoints:
             self._say(str(error))
         finally:
             self._thread.shutdown()
-            self._orbax.close()
 
     def steps(self) -> list[int]:
         """The steps that are stored whole, oldest first."""
@@ -93,7 +93,7 @@ class Checkpoints:
         step = int(state.step)
         if step in self.steps():
             return
-        host = {name: np.array(leaf) for name, leaf in named(state).items()}
+        host = {name: np.array(leaf, order="C") for name, leaf in named(state).items()}
         _require_finite(host, step)
         self._pending = step, self._thread.submit(self._write, step, host, dict(metrics or {}))
 
@@ -116,8 +116,10 @@ class Checkpoints:
         if pending is not None:
             try:
                 pending[1].result()
-            except Exception as error:  # whatever Orbax, its storage or the system raises
-                raise CheckpointError(f"the checkpoint of step {pending[0]} could not be saved: {error}") from error
+            except (OSError, SafetensorError) as error:
+                raise CheckpointError(
+                    f"the checkpoint of step {pending[0]} could not be saved: {_cause(error)}."
+                ) from error
 
     def restore(self, like: TrainState, step: int | None = None) -> TrainState:
         """The newest good state (or that of `step`), placed as `like` is, which may be on other devices.
@@ -168,9 +170,9 @@ class Checkpoints:
         body = read_manifest(folder)
         check_files(folder, body)
         try:
-            stored = self._orbax.restore(folder / "state", args=ocp.args.StandardRestore())
-        except Exception as error:  # whatever Orbax and TensorStore stumble over
-            raise DamagedError(f"{folder / 'state'} cannot be restored ({error}).") from error
+            stored = load_file(folder / STATE)
+        except (OSError, SafetensorError) as error:
+            raise DamagedError(f"{folder / STATE} cannot be read ({error}).") from error
         check_arrays(stored, body)
         return stored
 
@@ -179,7 +181,7 @@ class Checkpoints:
         partial = self.directory / f"{step}.partial"
         try:
             partial.mkdir(parents=True)
-            self._orbax.save(partial / "state", args=ocp.args.StandardSave(dict(host)))
+            save_file(dict(host), partial / STATE)
             write_manifest(partial, host, {"step": step, "metrics": dict(metrics)})
             partial.rename(self._folder(step))
         except BaseException:
@@ -223,6 +225,10 @@ def named(tree: Any) -> dict[str, Any]:
     """Every leaf under its path, in the order of `jax.tree.leaves`: `params.c1.kernel`, `opt_state.0.mu.c1.kernel`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _cause(error: OSError | SafetensorError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _require_finite(host: Mapping[str, np.ndarray], step: int) -> None:

@@ -1,6 +1,6 @@
 """What a checkpoint should hold, to the bit: digests of its arrays and files, stored beside them.
 
-Orbax restores flipped bits without a word (measured: 120 of 120), so every array is checked as it was in memory when it
+A flipped bit in a file of weights is read back without a word, so every array is checked as it was in memory when it
 was saved, and every file as it lay on the disk before the checkpoint got its name.
 """
 

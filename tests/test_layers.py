@@ -28,7 +28,7 @@ OUTSIDE = {
     "models": {"jax", "numpy", "jaxtyping", "flax"},
     "weights": {"numpy", "ml_dtypes", "safetensors", "huggingface_hub", "jaxtyping"},
     "data": {"jax", "numpy", "jaxtyping", "grain", "tensorflow_datasets", "array_record", "PIL", "rich", "tensorflow"},
-    "train": {"jax", "numpy", "jaxtyping", "optax", "orbax", "rich", "tensorboardX"},
+    "train": {"jax", "numpy", "jaxtyping", "optax", "rich", "safetensors", "tensorboardX"},
     "explain": {"jax", "numpy", "jaxtyping", "flax", "matplotlib", "rich"},
     "cli": {"jax", "numpy", "jaxtyping", "tyro", "rich", "optax", "flax"},
 }

@@ -15,12 +15,12 @@ from jaxconv.data import AnyDataset, load_dataset, normalization
 from jaxconv.functional.augment import random_flip, random_shift
 from jaxconv.models import create_model, model_info
 from jaxconv.nn import functionalize
-from jaxconv.train import OPTIMIZERS, Experiment, Preprocess, Saving, make_optimizer, make_schedule
+from jaxconv.train import OPTIMIZERS, Experiment, Preprocess, make_optimizer, make_schedule
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {"cross_entropy": F.cross_entropy, "hinge": F.multiclass_hinge}
 
-PLACES = ("data_dir", "devices", "out", "save_every", "keep", "keep_best", "on_save_error")
-"""Knobs that say where a run happens and what is kept of it, not what it computes: they may differ when it goes on."""
+PLACES = ("data_dir", "devices")
+"""Knobs that say where a run happens, not what it computes: they may differ when it goes on."""
 
 
 def _shift_and_flip(key: jax.Array, x: jax.Array, *, pixels: int) -> jax.Array:
@@ -70,20 +70,8 @@ class Knobs:
     """Of the weights, the order of images and every random number: equal seeds give equal bits."""
     devices: int | None = None
     """How many devices share a batch. Default: all."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
-    """Run directory; an unfinished run there is continued. Default: runs/MODEL-DATA-DATE-TIME."""
-
-    save_every: Annotated[str | None, tyro.conf.arg(metavar="STEPS|SECONDSs")] = None
-    """Save this often beside the end of each epoch: 500 is steps, 60s is seconds."""
-    keep: int = 3
-    """How many of the newest checkpoints stay."""
-    keep_best: Literal["accuracy", "loss"] | None = None
-    """Also keep the checkpoint with the best test accuracy or loss."""
-    on_save_error: Literal["stop", "continue"] = "stop"
-    """What follows when a checkpoint cannot be written, as on a full disk."""
 
     def __post_init__(self) -> None:
-        self.saving()
         for name in ("epochs", "batch_size", "learning_rate", "image_size", "devices"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -92,10 +80,6 @@ class Knobs:
             raise ValueError(f"--weight-decay must be zero or positive; got {self.weight_decay}.")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"--seed must lie between 0 and 2**32 - 1; got {self.seed}.")
-
-    def saving(self) -> Saving:
-        """When checkpoints are saved and which stay."""
-        return Saving(every=self.save_every, keep=self.keep, keep_best=self.keep_best, on_error=self.on_save_error)
 
     def settings(self) -> dict[str, Any]:
         """The JSON values that define what the run computes."""

@@ -9,27 +9,39 @@ from rich.table import Table
 
 from jaxconv.cli.knobs import Knobs, build_experiment
 from jaxconv.cli.show import show
-from jaxconv.train import Experiment, Result, fit
+from jaxconv.cli.upkeep import Upkeep
+from jaxconv.train import Experiment, Result
 
 
-def train(knobs: Annotated[Knobs, tyro.conf.arg(name="")], *, quiet: bool = False) -> int:
+def train(
+    knobs: Annotated[Knobs, tyro.conf.arg(name="")],
+    upkeep: Annotated[Upkeep, tyro.conf.arg(name="")],
+    *,
+    quiet: bool = False,
+) -> int:
     """Train a network and measure it on every test image.
 
     With no flag: LeNet-5 on the 1,797 handwritten digits inside the package.
 
     Args:
         knobs: what to train.
+        upkeep: where, and how it is kept alive.
         quiet: show nothing but the table of results.
     """
-    experiment = build_experiment(knobs, progress=not quiet)
-    out = knobs.out or Path("runs") / f"{knobs.model}-{Path(knobs.data).name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if not quiet:
-        print(
-            f"{knobs.model} on {knobs.data}: {len(experiment.train_data):,} training images, "
-            f"{len(experiment.eval_data):,} test images, {experiment.total_steps:,} steps; run directory {out}"
-        )
-    report(experiment, fit(experiment, out, progress=not quiet, saving=knobs.saving()))
-    return 0
+
+    def run(out: Path, first: bool) -> int:
+        experiment = build_experiment(knobs, progress=not quiet and first)
+        if not quiet and first:
+            print(
+                f"{knobs.model} on {knobs.data}: {len(experiment.train_data):,} training images, "
+                f"{len(experiment.eval_data):,} test images, {experiment.total_steps:,} steps; run directory {out}"
+            )
+        result = upkeep.fit(experiment, out, progress=not quiet)
+        if first:
+            report(experiment, result)
+        return 0
+
+    return upkeep.run(Path("runs") / f"{knobs.model}-{Path(knobs.data).name}-{time.strftime('%Y%m%d-%H%M%S')}", run)
 
 
 def report(experiment: Experiment, result: Result) -> None:

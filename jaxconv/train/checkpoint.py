@@ -122,18 +122,20 @@ class Checkpoints:
                 ) from error
 
     def restore(self, like: TrainState, step: int | None = None) -> TrainState:
-        """The newest good state (or that of `step`), placed as `like` is, which may be on other devices.
+        """The newest good state (or that of `step`) as NumPy arrays; `parallel.replicate` puts it on any devices.
 
         Steps that turn out damaged are set aside, and `say` is told.
+
+        Args:
+            like: a state of the same structure.
+            step: which one; the newest good one if None.
 
         Raises:
             FileNotFoundError: if there is no checkpoint, or none that is good.
             DamagedError: if `step` is given and damaged.
         """
         _, stored = self._newest(set_aside=True) if step is None else (step, self._read(step))
-        leaves, structure = jax.tree.flatten(like)
-        placed = [jax.device_put(stored[name], leaf.sharding) for name, leaf in zip(named(like), leaves, strict=True)]
-        return jax.tree.unflatten(structure, placed)
+        return jax.tree.unflatten(jax.tree.structure(like), [stored[name] for name in named(like)])
 
     def restore_network(self, params: Any, batch_stats: Any) -> tuple[int, Any, Any]:
         """Step, parameters (their moving average where one was kept) and running statistics of the newest good step.

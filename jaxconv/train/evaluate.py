@@ -3,24 +3,31 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from jaxconv.data import AnyDataset
-from jaxconv.train.parallel import shard_batch
+from jaxconv.train.parallel import local_rows, shard_batch
+
+AHEAD = 2
+"""Batches that may wait for the devices: enough to keep them busy, few enough to notice what happens."""
 
 
-def padded_batches(dataset: AnyDataset, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def padded_batches(
+    dataset: AnyDataset, batch_size: int, rows: slice = slice(None)
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Images, labels and a mask in the order of the data set; the last batch is filled up, the mask says with what.
 
     Args:
         dataset: of any length.
         batch_size: images a batch; every batch has this many.
+        rows: which of them are given.
     """
     for start in range(0, len(dataset), batch_size):
-        rows = np.arange(start, start + batch_size)
-        mask = rows < len(dataset)
-        images, labels = dataset.gather(np.where(mask, rows, 0))
+        positions = np.arange(start, start + batch_size)[rows]
+        mask = positions < len(dataset)
+        images, labels = dataset.gather(np.where(mask, positions, 0))
         yield images, labels, mask
 
 
@@ -32,6 +39,7 @@ def evaluate(
     *,
     batch_size: int,
     mesh: Mesh,
+    beat: Callable[[], None] = lambda: None,
 ) -> dict[str, float | int]:
     """Loss and accuracy over every image of `dataset`, each counted once.
 
@@ -42,11 +50,17 @@ def evaluate(
         dataset: what to evaluate on.
         batch_size: a multiple of the number of devices.
         mesh: over which `step` was compiled.
+        beat: called after each batch.
 
     Returns:
         `loss` (mean), `accuracy` (share of correct images), `correct` and `images` (counts).
     """
-    sums = [step(params, batch_stats, *shard_batch(batch, mesh)) for batch in padded_batches(dataset, batch_size)]
+    sums: list[dict[str, Any]] = []
+    for batch in padded_batches(dataset, batch_size, local_rows(batch_size, mesh)):
+        if len(sums) >= AHEAD:
+            jax.block_until_ready(sums[-AHEAD])
+        beat()
+        sums.append(step(params, batch_stats, *shard_batch(batch, mesh, size=batch_size)))
     images = sum(int(s["images"]) for s in sums)
     correct = sum(int(s["correct"]) for s in sums)
     assert images == len(dataset), f"counted {images} of {len(dataset)} images"

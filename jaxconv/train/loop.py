@@ -1,61 +1,80 @@
 """`fit`: from an experiment and a directory to a trained network."""
 
 import os
-from typing import Any
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, get_args
 
 from jaxconv.train.checkpoint import Checkpoints
 from jaxconv.train.clock import Clock
 from jaxconv.train.experiment import Experiment, Result
+from jaxconv.train.nonfinite import Broken, OnNan
+from jaxconv.train.processes import agreed, is_first
 from jaxconv.train.record import Display, Records
+from jaxconv.train.recovery import Recovery
 from jaxconv.train.run import Run
 from jaxconv.train.saving import Saving
 from jaxconv.train.session import Session
 from jaxconv.train.state import TrainState
 from jaxconv.train.stop import StopRequest
 from jaxconv.train.trainer import Trainer
+from jaxconv.train.watchdog import Watchdog
 
 
 def fit(
-    experiment: Experiment, out: str | os.PathLike[str], *, progress: bool = True, saving: Saving | None = None
+    experiment: Experiment,
+    out: str | os.PathLike[str],
+    *,
+    progress: bool = True,
+    saving: Saving | None = None,
+    on_nan: OnNan = "stop",
+    hang_seconds: float | None = None,
 ) -> Result:
     """Train in the directory `out`, or continue the unfinished run there.
+
+    Where several processes share the run (`processes.connect`), all call this; the first one reads and writes `out`.
 
     Args:
         experiment: what to train.
         out: a new directory, or that of a run with the same settings.
         progress: show a progress bar (lines where the output is no terminal).
         saving: when checkpoints are saved and which stay; by default the three newest ones of the ends of epochs.
+        on_nan: what follows when a number of the state is NaN or infinite. "stop" names the step and the layer; "skip"
+            leaves such steps out as they come, "rollback" goes back to the last checkpoint to leave them out.
+        hang_seconds: end the process, with the stacks of its threads, after so long without progress; None never does.
 
     Returns:
         The final numbers and parameters. A run that was finished before is not repeated: its numbers come back.
 
     Raises:
-        RunError: if `out` holds something else; the message names what differs.
-        ValueError: if the batch cannot be divided among the devices.
-        FloatingPointError: if the loss is no longer finite.
+        RunError: if `out` holds something else, or is in use; the message names what differs.
+        ValueError: if the batch cannot be divided among the devices, or a setting is none of its values.
+        NotFiniteError: if a number is no longer finite and `on_nan` knows no remedy.
         CheckpointError: if a checkpoint cannot be written, unless `saving` says to continue.
         Stopped: after SIGINT or SIGTERM, once the state is saved.
     """
+    if on_nan not in get_args(OnNan):
+        raise ValueError(f"on_nan must be one of {', '.join(get_args(OnNan))}; got {on_nan}.")
+    if hang_seconds is not None and not hang_seconds > 0:
+        raise ValueError(f"hang_seconds must be positive; got {hang_seconds}.")
     clock = Clock(experiment.batch_size)
-    trainer = Trainer(experiment)
-    run = Run.start(out, experiment.settings, experiment.record)
-    if run.result is not None:
-        return _finished(run, run.result)
-    run.note_start()
-    saving = saving or Saving()
-    with Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=run.incident) as checkpoints:
-        state = _restored(checkpoints, run, trainer.initial_state())
-        start = int(state.step)
-        with (
-            Records(run.directory, start) as records,
-            Display(experiment.total_steps, start, show=progress) as display,
-            StopRequest() as request,
-        ):
-            if start:
-                display.line(f"continuing {run.directory} after step {start} of {experiment.total_steps}")
-            session = Session(trainer, records, display, checkpoints, clock, request, saving, run.incident)
-            state, metrics = session.train(state)
-    run.finish({"steps": experiment.total_steps, **metrics})
+    trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
+    run = Run(Path(out), experiment.settings, experiment.record)
+    with ExitStack() as held, Watchdog(hang_seconds) as watchdog:
+
+        def begin() -> dict[str, Any] | None:
+            started = Run.start(run.directory, run.settings, run.record)
+            if started.result is None:
+                held.enter_context(started.held())
+                started.note_start()
+            return started.result
+
+        finished = agreed(begin)
+        if finished is not None:
+            return _finished(run, finished)
+        state, metrics = _train(trainer, run, clock, watchdog, saving or Saving(), on_nan, progress)
+        if is_first():
+            run.finish({"steps": experiment.total_steps, **metrics})
     return Result(
         metrics=metrics,
         params=state.params if state.ema is None else state.ema,
@@ -68,15 +87,31 @@ def fit(
     )
 
 
-def _restored(checkpoints: Checkpoints, run: Run, state: TrainState) -> TrainState:
-    """The newest good state; the initial one where there is none, which `run` is told where there should be one."""
-    if checkpoints.latest() is None:
-        return state
-    try:
-        return checkpoints.restore(state)
-    except FileNotFoundError:
-        run.incident("no checkpoint is good: the run starts again from its first step.")
-        return state
+def _train(
+    trainer: Trainer, run: Run, clock: Clock, watchdog: Watchdog, saving: Saving, on_nan: OnNan, progress: bool
+) -> tuple[TrainState, dict[str, float | int]]:
+    first, total = is_first(), trainer.experiment.total_steps
+    incident = run.incident if first else lambda text: None
+    with Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=incident) as checkpoints:
+        recovery = Recovery(trainer, checkpoints, run.directory / "left_out.jsonl", incident)
+        state = recovery.state()
+        start = int(state.step)
+        with (
+            StopRequest() as request,
+            Records(run.directory if first else None, start) as records,
+            Display(total, start, show=progress and first) as display,
+        ):
+            if start:
+                display.line(f"continuing {run.directory} after step {start} of {total}")
+            saves = checkpoints if first else None
+            session = Session(trainer, records, display, saves, clock, request, watchdog, saving, incident)
+            while True:
+                try:
+                    return session.train(state, recovery.left_out(), agreed(lambda: records.evaluated) or 0)
+                except Broken as broken:
+                    recovery.remedy(broken.step, on_nan, watchdog.beat)
+                state = recovery.state()
+                records.rewind(int(state.step))
 
 
 def _finished(run: Run, numbers: dict[str, Any]) -> Result:

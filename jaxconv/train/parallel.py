@@ -3,7 +3,8 @@
 A step is written for one device. Here it is compiled over a mesh of all devices: the state is replicated, the batch is
 split along its first axis, and the compiler inserts the sums across devices. This is what `jax.pmap` became (JAX
 implements `pmap` itself this way since 0.8), with one difference that we want: batch norm sees the global batch, so
-the parameters do not depend on the number of devices.
+the parameters do not depend on the number of devices. The devices may belong to several processes, which all run the
+same program on their own rows of each batch (`processes.py`).
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -23,14 +25,18 @@ def data_mesh(devices: int | None = None) -> Mesh:
     """A one-dimensional mesh over the first `devices` devices (all of them by default).
 
     Raises:
-        ValueError: if there are fewer devices than asked for.
+        ValueError: if there are fewer devices than asked for, or more than those while several processes share the run.
     """
-    available = jax.devices()
+    available = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     count = len(available) if devices is None else devices
     if not 1 <= count <= len(available):
         raise ValueError(
             f"devices must lie between 1 and the number of devices here; got {count} of {len(available)} "
             f"({available[0].platform})."
+        )
+    if jax.process_count() > 1 and count < len(available):
+        raise ValueError(
+            f"devices must be all {len(available)} where {jax.process_count()} processes share a run; got {count}."
         )
     return Mesh(np.array(available[:count]), (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -40,8 +46,12 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 
     The copy owns its memory and may be donated. `jax.device_put` does not promise that: on the first device it may
     hand out the source itself, even with `may_alias=False`, and donating the copy then deletes the source.
+
+    Args:
+        tree: of arrays, the same on every process.
+        mesh: from `data_mesh`.
     """
-    return _copier(mesh)(tree)
+    return _copier(mesh)(place(tree, NamedSharding(mesh, P())) if jax.process_count() > 1 else tree)
 
 
 @lru_cache
@@ -49,10 +59,51 @@ def _copier(mesh: Mesh) -> Callable[[Any], Any]:
     return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=NamedSharding(mesh, P()))
 
 
-def shard_batch(batch: Any, mesh: Mesh, *, axis: int = 0) -> Any:
-    """Each device its rows along `axis`, which must be a multiple of the number of devices."""
-    sharding = NamedSharding(mesh, P(*[None] * axis, AXIS))
-    return jax.tree.map(lambda leaf: jax.device_put(leaf, sharding), batch)
+def place(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """Arrays that every process holds whole, on the devices of all of them."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def placed(leaf: Any) -> jax.Array:
+        host = np.asarray(leaf)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+    return jax.tree.map(placed, tree)
+
+
+def from_first(tree: Any, mesh: Mesh) -> Any:
+    """The arrays of process 0 on every device; the other processes give arrays of the same shapes and types."""
+    if jax.process_count() == 1:
+        return replicate(tree, mesh)
+    return replicate(multihost_utils.broadcast_one_to_all(tree), mesh)
+
+
+def local_rows(size: int, mesh: Mesh) -> slice:
+    """Which of the `size` rows of a batch this process provides; all of them where it is alone."""
+    indices = NamedSharding(mesh, P(AXIS)).addressable_devices_indices_map((size,)).values()
+    rows = [index[0].indices(size) for index in indices if index is not None]
+    return slice(min(start for start, _, _ in rows), max(stop for _, stop, _ in rows))
+
+
+def shard_batch(batch: Any, mesh: Mesh, *, size: int) -> Any:
+    """Each device its rows of a batch, of which this process holds those of `local_rows`.
+
+    Args:
+        batch: tree of arrays (rows, ...).
+        mesh: from `data_mesh`.
+        size: rows of the whole batch, a multiple of the number of devices.
+    """
+    sharding = NamedSharding(mesh, P(AXIS))
+
+    def placed(leaf: Any) -> jax.Array:
+        return jax.make_array_from_process_local_data(sharding, np.asarray(leaf), (size, *np.shape(leaf)[1:]))
+
+    return jax.tree.map(placed, batch)
+
+
+def shard_columns(array: np.ndarray, mesh: Mesh) -> jax.Array:
+    """Each device its columns of an array (rows, columns) that every process holds whole."""
+    return place(array, NamedSharding(mesh, P(None, AXIS)))
 
 
 def require_divisible(batch_size: int, mesh: Mesh) -> None:

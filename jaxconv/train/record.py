@@ -1,6 +1,7 @@
 """Where numbers go while a run is under way: JSON lines, TensorBoard, and the terminal."""
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +18,18 @@ class Records:
     """`metrics.jsonl`, `timing.jsonl` and TensorBoard events of one run, continued from `step`.
 
     What an interrupted run had written beyond `step` is dropped, because those steps are taken again.
+
+    Args:
+        directory: of the run; None writes nothing anywhere.
+        step: from which the run goes on.
+
+    Attributes:
+        evaluated: the last step whose evaluation had been recorded before, 0 if there is none.
     """
 
-    def __init__(self, directory: Path, step: int) -> None:
-        for name in ("metrics.jsonl", "timing.jsonl"):
-            _keep_until(directory / name, step)
-        self._metrics = (directory / "metrics.jsonl").open("a")
-        self._timing = (directory / "timing.jsonl").open("a")
-        self._events = SummaryWriter(str(directory), purge_step=step + 1 if step else None, flush_secs=10)
+    def __init__(self, directory: Path | None, step: int) -> None:
+        self._directory = directory
+        self._open(step)
 
     def __enter__(self) -> "Records":
         return self
@@ -33,6 +38,27 @@ class Records:
         self._metrics.close()
         self._timing.close()
         self._events.close()
+
+    def rewind(self, step: int) -> None:
+        """Drop what was written beyond `step`: the run goes back to it."""
+        self.__exit__()
+        self._open(step)
+
+    def _open(self, step: int) -> None:
+        folder, null = self._directory, Path(os.devnull)
+        metrics, timing = (null, null) if folder is None else (folder / "metrics.jsonl", folder / "timing.jsonl")
+        if folder is not None:
+            _keep_until(metrics, step)
+            _keep_until(timing, step)
+        self.evaluated = _last_evaluation(metrics)
+        self._metrics, self._timing = metrics.open("a"), timing.open("a")
+        purge = step + 1 if step else None
+        self._events = SummaryWriter(str(folder), purge_step=purge, flush_secs=10, write_to_disk=folder is not None)
+
+    def flush(self) -> None:
+        """To the disk, before a checkpoint says that these steps are over."""
+        if self._directory:
+            os.fsync(self._metrics.fileno())
 
     def metrics(self, step: int, split: str, values: Mapping[str, float | int]) -> None:
         """Numbers that follow from the settings alone."""
@@ -49,6 +75,12 @@ class Records:
 def _append(file, row: Mapping[str, object]) -> None:
     file.write(json.dumps(row) + "\n")
     file.flush()
+
+
+def _last_evaluation(path: Path) -> int:
+    """The last step that was evaluated, 0 if none was."""
+    rows = map(json.loads, path.read_text().splitlines()) if path.exists() else ()
+    return max((row["step"] for row in rows if row["split"] == "eval"), default=0)
 
 
 def _keep_until(path: Path, step: int) -> None:

@@ -5,7 +5,8 @@ run.json           `settings` (what defines the run) and `record` (how to build 
 environment.json   versions, device, commit
 metrics.jsonl      losses and accuracies: equal bits for equal settings
 timing.jsonl       images per second at the same steps
-incidents.jsonl    what went wrong without ending the run: damaged checkpoints, failed saves
+incidents.jsonl    what went wrong without ending the run: damaged checkpoints, failed saves, NaN and infinity
+left_out.jsonl     the steps that `--on-nan rollback` passes over, with the reason
 events.out.*       the same for TensorBoard
 checkpoints/       see `checkpoint.py`
 result.json        the final numbers; its presence says that the run is finished
@@ -18,7 +19,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,7 +28,7 @@ from typing import Any
 
 import jax
 
-PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax", "safetensors", "numpy")
 
 
 class RunError(ValueError):
@@ -85,6 +87,25 @@ class Run:
         path.mkdir(parents=True, exist_ok=True)
         _write_json(path / "run.json", {"settings": settings, "record": dict(record)})
         return cls.open(path)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No other process trains in this directory meanwhile.
+
+        Raises:
+            RunError: if one does.
+        """
+        import fcntl
+
+        with (self.directory / "run.json").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.directory} is in use: another process trains there. Wait for it, end it, or give another "
+                    "directory."
+                ) from None
+            yield
 
     @property
     def checkpoints(self) -> Path:

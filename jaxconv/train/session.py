@@ -1,67 +1,97 @@
 """The loop itself: stretches of steps between the points where something is recorded, measured or saved."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxconv.train.checkpoint import CheckpointError, Checkpoints
+from jaxconv.train.checkpoint import CheckpointError, Checkpoints, NonFiniteError
 from jaxconv.train.clock import Clock
+from jaxconv.train.nonfinite import Broken, explain, require_progress
 from jaxconv.train.parallel import replicate
 from jaxconv.train.record import Display, Records
 from jaxconv.train.saving import Saving
 from jaxconv.train.state import TrainState, no_totals
 from jaxconv.train.stop import Stopped, StopRequest
 from jaxconv.train.trainer import Trainer
+from jaxconv.train.watchdog import Watchdog
 
 RECORDS_PER_EPOCH = 10
 REFRESH_SECONDS = 0.2
 
 
 class Session:
-    """Trains from a state to the end of the last epoch."""
+    """Trains from a state to the end of the last epoch.
+
+    Args:
+        trainer: takes the steps.
+        records: gets the numbers.
+        display: shows them.
+        checkpoints: where states are saved; None on a process that saves nothing.
+        clock: measures speed.
+        request: asked between two steps whether to stop.
+        watchdog: told of progress.
+        saving: when states are saved.
+        incident: told of what goes wrong without ending the run.
+    """
 
     def __init__(
         self,
         trainer: Trainer,
         records: Records,
         display: Display,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         clock: Clock,
         request: StopRequest,
+        watchdog: Watchdog,
         saving: Saving,
         incident: Callable[[str], None],
     ) -> None:
         self.trainer, self.records, self.display = trainer, records, display
-        self.checkpoints, self.clock, self.request = checkpoints, clock, request
+        self.checkpoints, self.clock, self.request, self.watchdog = checkpoints, clock, request, watchdog
         self.saving, self.incident, self.saved = saving, incident, time.monotonic()
 
-    def train(self, state: TrainState) -> tuple[TrainState, dict[str, float | int]]:
-        """From the state to the end of the last epoch; returns the last evaluation too."""
+    def train(
+        self, state: TrainState, left_out: frozenset[int], evaluated: int
+    ) -> tuple[TrainState, dict[str, float | int]]:
+        """From the state to the end of the last epoch; returns the last evaluation too.
+
+        Args:
+            state: to begin with; its memory is taken over.
+            left_out: steps that are counted and not taken.
+            evaluated: the last step that was evaluated and recorded before.
+
+        Raises:
+            Broken: when a number of the state is found not to be finite.
+            Stopped: after a request, once the state is saved.
+        """
         e = self.trainer.experiment
         metrics: dict[str, float | int] = {}
         for epoch in range(1, e.epochs + 1):
-            end = e.epoch_end(epoch)
-            if end <= int(state.step):
+            end, step = e.epoch_end(epoch), int(state.step)
+            if end < step or end == step <= evaluated:
                 continue
-            state = self._epoch(state, epoch, end)
-            metrics = self.trainer.evaluate(state)
+            state = self._epoch(state, epoch, end, left_out)
+            if not self.trainer.is_finite(state):
+                raise Broken(end)
+            metrics = self._evaluate(state, end)
             self.records.metrics(end, "eval", metrics)
             self._say(epoch, metrics)
             self._save(state, metrics)
-        return state, metrics or self.trainer.evaluate(state)
+        return state, metrics or self._evaluate(state, e.total_steps)
 
-    def _epoch(self, state: TrainState, epoch: int, end: int) -> TrainState:
+    def _epoch(self, state: TrainState, epoch: int, end: int, left_out: frozenset[int]) -> TrainState:
         every = max(1, end // epoch // RECORDS_PER_EPOCH)
         step = int(state.step)
         while step < end:
             record = min(end, (step // every + 1) * every)
             save = record if self.saving.steps is None else (step // self.saving.steps + 1) * self.saving.steps
             target = min(record, save)
-            state = self._stretch(state, step, target, epoch)
+            state = self._stretch(state, step, target, epoch, left_out)
             if target == record:
                 state = self._record(state, target)
             if target == save != end and self.saving.steps is not None:
@@ -69,11 +99,11 @@ class Session:
             step = target
         return state
 
-    def _stretch(self, state: TrainState, first: int, last: int, epoch: int) -> TrainState:
+    def _stretch(self, state: TrainState, first: int, last: int, epoch: int, left_out: frozenset[int]) -> TrainState:
         self._stop_if_asked(state, first)
         self.clock.resume()
         done, refreshed = first, time.monotonic()
-        for step, latest in self.trainer.take(state, first, last):
+        for step, latest in self.trainer.take(state, first, last, left_out):
             state = latest
             if not self.clock.compiled:
                 jax.block_until_ready(state)
@@ -82,6 +112,7 @@ class Session:
                 done = step
             if time.monotonic() - refreshed > REFRESH_SECONDS or step == last:
                 jax.block_until_ready(state.step)
+                self.watchdog.beat()
                 self.clock.pause(step - done)
                 self.clock.resume()
                 done, refreshed = step, time.monotonic()
@@ -91,21 +122,49 @@ class Session:
                 self._save_if_due(state)
         return state
 
+    def _evaluate(self, state: TrainState, step: int) -> dict[str, float | int]:
+        def beat() -> None:
+            self.watchdog.beat()
+            self._stop_if_asked(state, step)
+
+        return self.trainer.evaluate(state, beat=beat)
+
     def _stop_if_asked(self, state: TrainState, step: int) -> None:
-        if self.request.signal is not None:
-            self.checkpoints.save(state)
-            self.checkpoints.wait()
-            raise Stopped(self.request.signal, step)
+        number = self.request.asked()
+        if number is None:
+            return
+        if self.checkpoints is not None:
+            self._guarded(self.checkpoints.wait)
+            if self.trainer.is_finite(state):
+                self.records.flush()
+                self.checkpoints.save(state)
+                self.checkpoints.wait()
+            step = self.checkpoints.latest() or 0
+        raise Stopped(number, step)
 
     def _save_if_due(self, state: TrainState) -> None:
+        """By the clock of the process that saves: a fault is met where all processes look for it."""
+        if self.checkpoints is None:
+            return
         self._guarded(self.checkpoints.poll)
         if self.saving.seconds is not None and time.monotonic() - self.saved > self.saving.seconds:
-            self._save(state)
+            with suppress(NonFiniteError):
+                self._store(self.checkpoints, state)
 
     def _save(self, state: TrainState, metrics: Mapping[str, float | int] | None = None) -> None:
-        self._guarded(self.checkpoints.wait)
-        self._guarded(lambda: self.checkpoints.save(state, metrics))
+        if not self.trainer.is_finite(state):
+            raise Broken(int(state.step))
+        if self.checkpoints is not None:
+            self._store(self.checkpoints, state, metrics)
+
+    def _store(
+        self, checkpoints: Checkpoints, state: TrainState, metrics: Mapping[str, float | int] | None = None
+    ) -> None:
+        self._guarded(checkpoints.wait)
+        self.records.flush()
+        self._guarded(lambda: checkpoints.save(state, metrics))
         self.saved = time.monotonic()
+        self.watchdog.beat()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """A save that fails ends the run, or is reported and passed over, as `saving.on_error` says."""
@@ -123,15 +182,27 @@ class Session:
     def _record(self, state: TrainState, step: int) -> TrainState:
         """Write the means since the last record and start new sums."""
         loss, accuracy = _means(state)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss must stay finite; it is {loss} at step {step}. "
-                f"The last saved step is {self.checkpoints.latest()}. A lower learning rate usually helps."
-            )
+        if not np.isfinite(loss):
+            raise Broken(step)
         rate = float(jnp.asarray(self.trainer.schedule(step - 1)))
-        self.records.metrics(step, "train", {"loss": loss, "accuracy": accuracy, "learning_rate": rate})
+        row: dict[str, float | int] = {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
+        skipped = int(state.totals["skipped"])
+        if skipped:
+            row["skipped"] = skipped
+            self._report_skipped(state, skipped, step)
+        self.records.metrics(step, "train", row)
         self.records.timing(step, self.clock.images_per_second())
-        return replace(state, totals=replicate(no_totals(), self.trainer.mesh))
+        require_progress(state.totals, step)
+        streak = replicate(no_totals(), self.trainer.mesh) | {"streak": state.totals["streak"]}
+        return replace(state, totals=streak)
+
+    def _report_skipped(self, state: TrainState, count: int, step: int) -> None:
+        last = int(state.totals["skipped_at"])
+        where = explain(self.trainer, replace(state, step=np.int32(last)))
+        self.incident(
+            f"{count} steps up to {step} were skipped because a number was not finite, the last one step {last}; "
+            f"with the parameters of step {step} it arises {where}."
+        )
 
     def _say(self, epoch: int, metrics: dict[str, float | int]) -> None:
         self.display.line(

@@ -24,7 +24,9 @@ class TrainState:
         batch_stats: nested dict of float32 arrays, the running statistics of batch norm.
         opt_state: the optimizer's.
         ema: the exponential moving average of `params`, or None where none is kept.
-        totals: sums over the steps since the last record: `loss` (per image), `correct`, `images`.
+        totals: sums over the steps since the last record: `loss` (per image), `correct`, `images`, `skipped` (steps
+            that were left out because a number was not finite), `skipped_at` (the last of them) and `streak` (how many
+            in a row).
     """
 
     step: Leaf
@@ -35,13 +37,12 @@ class TrainState:
     totals: dict[str, Leaf]
 
 
+COUNTS = ("correct", "images", "skipped", "skipped_at", "streak")
+
+
 def no_totals() -> dict[str, jax.Array]:
     """The sums of zero steps."""
-    return {
-        "loss": jnp.zeros((), jnp.float32),
-        "correct": jnp.zeros((), jnp.int32),
-        "images": jnp.zeros((), jnp.int32),
-    }
+    return {"loss": jnp.zeros((), jnp.float32), **{name: jnp.zeros((), jnp.int32) for name in COUNTS}}
 
 
 def initial_state(

@@ -18,6 +18,37 @@ AUXILIARY_WEIGHT = 0.3
 """Weight of the loss of each auxiliary head (Szegedy et al. 2014, arXiv:1409.4842, section 5)."""
 
 
+def make_objective(
+    apply: Callable[..., Any],
+    *,
+    loss: Loss,
+    preprocess: Callable[[Array], Array],
+    augment: Callable[[Array, Array], Array] | None = None,
+    seed: int = 0,
+) -> Callable[..., tuple[Array, Any]]:
+    """A function `(params, state, images, labels) -> (objective, (loss, logits, batch_stats))` of one training step.
+
+    Args:
+        apply: `(params, batch_stats, x, *, train, key) -> (logits or (logits, *auxiliary logits), batch_stats)`.
+        loss: the mean loss of a batch.
+        preprocess: bytes (n, h, w, c) to what the network takes.
+        augment: `(key, x) -> x`, or None.
+        seed: with the step it gives every random number of the step.
+    """
+
+    def objective(params: Any, state: TrainState, images: Array, labels: Array) -> tuple[Array, Any]:
+        augment_key, model_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        x = preprocess(images)
+        x = x if augment is None else augment(augment_key, x)
+        outputs, batch_stats = apply(params, state.batch_stats, x, train=True, key=model_key)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        extra = sum((AUXILIARY_WEIGHT * loss(a, labels) for a in auxiliary), jnp.float32(0))
+        main = loss(logits, labels)
+        return main + extra, (main, logits, batch_stats)
+
+    return objective
+
+
 def make_train_step(
     apply: Callable[..., Any],
     optimizer: optax.GradientTransformation,
@@ -27,35 +58,29 @@ def make_train_step(
     augment: Callable[[Array, Array], Array] | None = None,
     seed: int = 0,
     ema_decay: float | None = None,
+    skip_nonfinite: bool = False,
 ) -> Callable[[TrainState, Array, Array], TrainState]:
     """A function `(state, images, labels) -> state`.
 
     Args:
-        apply: `(params, batch_stats, x, *, train, key) -> (logits or (logits, *auxiliary logits), batch_stats)`.
+        apply: as for `make_objective`; so are `loss`, `preprocess`, `augment` and `seed`.
         optimizer: any optax transformation.
         loss: the mean loss of a batch.
         preprocess: bytes (n, h, w, c) to what the network takes.
         augment: `(key, x) -> x`, or None.
         seed: with the step it gives every random number of the step.
         ema_decay: decay a step of the moving average of the parameters; None keeps none.
+        skip_nonfinite: leave the state as it is, but for the count of steps, where the step would make a number of it
+            NaN or infinite.
     """
+    objective = make_objective(apply, loss=loss, preprocess=preprocess, augment=augment, seed=seed)
 
     def step(state: TrainState, images: UInt8[Array, "n h w c"], labels: Int[Array, " n"]) -> TrainState:
-        augment_key, model_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        x = preprocess(images)
-        x = x if augment is None else augment(augment_key, x)
-
-        def objective(params):
-            outputs, batch_stats = apply(params, state.batch_stats, x, train=True, key=model_key)
-            logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-            extra = sum((AUXILIARY_WEIGHT * loss(a, labels) for a in auxiliary), jnp.float32(0))
-            main = loss(logits, labels)
-            return main + extra, (main, logits, batch_stats)
-
-        gradients, (value, logits, batch_stats) = jax.grad(objective, has_aux=True)(state.params)
+        gradient = jax.grad(objective, has_aux=True)
+        gradients, (value, logits, batch_stats) = gradient(state.params, state, images, labels)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return replace(
+        moved = replace(
             state,
             step=state.step + 1,
             params=params,
@@ -64,8 +89,28 @@ def make_train_step(
             ema=None if ema_decay is None else _moved(state.ema, params, ema_decay),
             totals=_added(state.totals, value, logits, labels),
         )
+        return _unless_nonfinite(moved, state) if skip_nonfinite else moved
 
     return step
+
+
+def passed_over(state: TrainState) -> TrainState:
+    """The state after a step that is left out."""
+    return replace(state, step=state.step + 1)
+
+
+def is_finite(state: TrainState) -> Array:
+    """Whether no number of a state is NaN or infinite, bool scalar."""
+    floats = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in floats]).all()
+
+
+def _unless_nonfinite(moved: TrainState, state: TrainState) -> TrainState:
+    fine = is_finite(moved)
+    counts = {"skipped": state.totals["skipped"] + 1, "streak": state.totals["streak"] + 1, "skipped_at": state.step}
+    totals = {**state.totals, **counts}
+    stayed = replace(passed_over(state), totals=totals)
+    return jax.tree.map(lambda new, old: jnp.where(fine, new, old), moved, stayed)
 
 
 def make_eval_step(
@@ -117,6 +162,9 @@ def _added(totals: dict[str, Array], loss: Array, logits: Array, labels: Array) 
         "loss": totals["loss"] + loss * images,
         "correct": totals["correct"] + (logits.argmax(-1) == labels).sum(),
         "images": totals["images"] + images,
+        "skipped": totals["skipped"],
+        "skipped_at": totals["skipped_at"],
+        "streak": jnp.zeros_like(totals["streak"]),
     }
 
 

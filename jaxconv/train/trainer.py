@@ -1,7 +1,9 @@
 """An experiment compiled over the devices."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 
+import jax
 import numpy as np
 
 from jaxconv.data import Dataset, batch_indices, batches
@@ -11,13 +13,15 @@ from jaxconv.train.parallel import (
     compile_evaluation,
     compile_step,
     data_mesh,
+    local_rows,
     replicate,
     require_divisible,
     shard_batch,
+    shard_columns,
     unrolls,
 )
 from jaxconv.train.state import TrainState, initial_state
-from jaxconv.train.step import make_eval_step, make_scan, make_train_step
+from jaxconv.train.step import is_finite, make_eval_step, make_objective, make_scan, make_train_step, passed_over
 
 RESIDENT_BYTES = 4 * 2**30
 """Data sets of up to this size are kept on the device."""
@@ -30,35 +34,35 @@ class Trainer:
 
     Args:
         experiment: what to train.
+        skip_nonfinite: leave out steps that would make a number NaN or infinite; see `make_train_step`.
+
+    Attributes:
+        objective: what a step descends on; see `make_objective`.
+        plain_step: one step as a function written for one device.
+        is_finite: `state -> bool`.
 
     Raises:
         ValueError: if the batch size is no multiple of the number of devices, or there are too few devices.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
-        self.mesh = data_mesh(experiment.devices)
-        require_divisible(experiment.batch_size, self.mesh)
-        self.schedule = experiment.schedule(experiment.total_steps)
-        self._optimizer = experiment.optimizer(self.schedule)
-        self._apply, self._params, self._batch_stats = experiment.model()
-        data = experiment.train_data
+    def __init__(self, experiment: Experiment, *, skip_nonfinite: bool = False) -> None:
+        self.experiment = e = experiment
+        self.mesh = data_mesh(e.devices)
+        require_divisible(e.batch_size, self.mesh)
+        self.schedule = e.schedule(e.total_steps)
+        self._optimizer = e.optimizer(self.schedule)
+        self._apply, self._params, self._batch_stats = e.model()
+        data = e.train_data
         self._resident = isinstance(data, Dataset) and data.in_memory and data.images.nbytes <= RESIDENT_BYTES
-        step = make_train_step(
-            self._apply,
-            self._optimizer,
-            loss=experiment.loss,
-            preprocess=experiment.preprocess,
-            augment=experiment.augment,
-            seed=experiment.seed,
-            ema_decay=experiment.ema_decay,
-        )
-        self._step = self._compiled(step)
-        self._evaluation = compile_evaluation(
-            make_eval_step(self._apply, loss=experiment.loss, preprocess=experiment.preprocess),
-            self.mesh,
-            batch_arguments=3,
-        )
+        options = {"loss": e.loss, "preprocess": e.preprocess, "augment": e.augment, "seed": e.seed}
+        self.objective = make_objective(self._apply, **options)
+        make = partial(make_train_step, self._apply, self._optimizer, **options, ema_decay=e.ema_decay)
+        self.plain_step = make()
+        self._step = self._compiled(make(skip_nonfinite=skip_nonfinite))
+        self._pass_over = compile_step(passed_over, self.mesh, batch_arguments=0)
+        self.is_finite = jax.jit(is_finite)
+        evaluation = make_eval_step(self._apply, loss=e.loss, preprocess=e.preprocess)
+        self._evaluation = compile_evaluation(evaluation, self.mesh, batch_arguments=3)
 
     def _compiled(self, step: Callable[..., TrainState]) -> Callable[..., TrainState]:
         if not self._resident:
@@ -74,25 +78,58 @@ class Trainer:
         ema = self.experiment.ema_decay is not None
         return replicate(initial_state(self._params, self._batch_stats, self._optimizer, ema=ema), self.mesh)
 
-    def take(self, state: TrainState, first: int, last: int) -> Iterator[tuple[int, TrainState]]:
-        """Take the steps from `first` to `last`; yields (steps taken, state) after each piece that was dispatched."""
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """All images and labels of a step, on this process."""
+        return self.experiment.train_data.gather(self._rows(step))
+
+    def take(
+        self, state: TrainState, first: int, last: int, left_out: Collection[int] = (), *, singly: bool = False
+    ) -> Iterator[tuple[int, TrainState]]:
+        """Take the steps from `first` to `last`; yields (steps taken, state) after each piece that was dispatched.
+
+        Args:
+            state: after `first` steps; its memory is taken over.
+            first: steps taken before.
+            last: steps taken after.
+            left_out: steps that are counted and not taken.
+            singly: every step is a piece.
+        """
+        holes = sorted(step for step in left_out if first <= step < last)
+        for stop in [*holes, last]:
+            start = state
+            for step, latest in self._take(start, first, stop, singly):
+                state = latest
+                yield step, state
+            if stop < last:
+                state, first = self._pass_over(state), stop + 1
+                yield first, state
+
+    def _take(self, state: TrainState, first: int, last: int, singly: bool) -> Iterator[tuple[int, TrainState]]:
         e = self.experiment
         if not self._resident:
+            rows = local_rows(e.batch_size, self.mesh)
             for step, batch in enumerate(batches(e.train_data, e.seed, first, last, e.batch_size), first):
-                state = self._step(state, *shard_batch(batch, self.mesh))
+                local = tuple(array[rows] for array in batch)
+                state = self._step(state, *shard_batch(local, self.mesh, size=e.batch_size))
                 yield step + 1, state
             return
-        piece = 1 if unrolls() else last - first
+        piece = 1 if singly or unrolls() else max(1, last - first)
         for start in range(first, last, piece):
-            rows = [
-                batch_indices(e.seed, s, length=len(e.train_data), batch_size=e.batch_size)
-                for s in range(start, start + piece)
-            ]
-            state = self._step(state, shard_batch(np.stack(rows).astype(np.int32), self.mesh, axis=1))
+            rows = np.stack([self._rows(step) for step in range(start, start + piece)]).astype(np.int32)
+            state = self._step(state, shard_columns(rows, self.mesh))
             yield start + piece, state
 
-    def evaluate(self, state: TrainState) -> dict[str, float | int]:
-        """Loss and accuracy on the evaluation data, each image counted once."""
+    def _rows(self, step: int) -> np.ndarray:
+        e = self.experiment
+        return batch_indices(e.seed, step, length=len(e.train_data), batch_size=e.batch_size)
+
+    def evaluate(self, state: TrainState, *, beat: Callable[[], None] = lambda: None) -> dict[str, float | int]:
+        """Loss and accuracy on the evaluation data, each image counted once.
+
+        Args:
+            state: its moving average is evaluated where it has one.
+            beat: called after each batch.
+        """
         params = state.params if state.ema is None else state.ema
         size = -(-min(EVAL_BATCH, len(self.experiment.eval_data)) // self.mesh.size) * self.mesh.size
         return evaluate(
@@ -102,4 +139,5 @@ class Trainer:
             self.experiment.eval_data,
             batch_size=size,
             mesh=self.mesh,
+            beat=beat,
         )

@@ -29,7 +29,7 @@ def test_round_trip(tmp_path, saved_on, restored_on):
         checkpoints.save(state)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest() == 5
-        back = checkpoints.restore(make_state(0, devices=restored_on, ema=True))
+        back = replicate(checkpoints.restore(make_state(0, ema=True)), data_mesh(restored_on))
     assert equal(state, back)
     assert len(back.params["conv"]["kernel"].sharding.device_set) == restored_on
 

@@ -56,7 +56,9 @@ def test_pmap_and_the_mesh_and_one_device_take_the_same_step():
     rows = x.reshape(8, 4, *x.shape[1:]), y.reshape(8, 4)
     mapped = jax.pmap(partial(step, axis="i"), axis_name="i", in_axes=(None, 0, 0))(params, *rows)
     mesh = data_mesh(8)
-    meshed = compile_step(step, mesh, batch_arguments=2)(replicate(params, mesh), *shard_batch((x, y), mesh))
+    meshed = compile_step(step, mesh, batch_arguments=2)(
+        replicate(params, mesh), *shard_batch((x, y), mesh, size=len(x))
+    )
     assert largest_difference(one, jax.tree.map(lambda leaf: leaf[0], mapped)) < 1e-6
     assert largest_difference(one, meshed) < 1e-6
     assert largest_difference(one, params) > 1e-3
@@ -64,7 +66,7 @@ def test_pmap_and_the_mesh_and_one_device_take_the_same_step():
 
 def test_the_batch_is_split_and_the_state_is_not():
     mesh = data_mesh(4)
-    rows = shard_batch(np.arange(8), mesh)
+    rows = shard_batch(np.arange(8), mesh, size=8)
     assert [s.data.tolist() for s in rows.addressable_shards] == [[0, 1], [2, 3], [4, 5], [6, 7]]
     whole = replicate(np.arange(8), mesh)
     assert all(s.data.shape == (8,) for s in whole.addressable_shards)

@@ -26,3 +26,8 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 def rng() -> np.random.Generator:
     """A generator that starts from the same state in every test."""
     return np.random.default_rng(0)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How thoroughly runs are killed: a few moments in the suite, 50 and more for the log."""
+    parser.addoption("--kills", type=int, default=2, help="at how many moments each test of tests/faults kills a run")

@@ -60,6 +60,8 @@ class Knobs:
     """How the learning rate goes over the run."""
     weight_decay: float = 0.0
     """Decay of kernels; biases and norms have none."""
+    ema_decay: float | None = None
+    """Decay a step of a moving average of the parameters, which is then what is measured. Default: none is kept."""
     loss: Literal["cross_entropy", "hinge"] = "cross_entropy"
     """cross_entropy is the softmax classifier, hinge the multiclass SVM."""
     augment: Literal["none", "shift", "flip", "shift+flip"] = "shift"
@@ -126,6 +128,7 @@ def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = Non
         batch_size=knobs.batch_size,
         seed=knobs.seed,
         devices=knobs.devices,
+        ema_decay=knobs.ema_decay,
         settings={**knobs.settings(), **({"model_options": model_options} if model_options else {})},
         record=_record(knobs, options, preprocess, train_data),
     )

@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 from jaxconv.train.checkpoint import Checkpoints
 from jaxconv.train.clock import Clock
+from jaxconv.train.display import Display
 from jaxconv.train.experiment import Experiment, Result
 from jaxconv.train.nonfinite import Broken, OnNan
 from jaxconv.train.processes import agreed, is_first
-from jaxconv.train.record import Display, Records
+from jaxconv.train.record import Records
 from jaxconv.train.recovery import Recovery
 from jaxconv.train.run import Run
 from jaxconv.train.saving import Saving
@@ -98,7 +99,7 @@ def _train(
         start = int(state.step)
         with (
             StopRequest() as request,
-            Records(run.directory if first else None, start) as records,
+            Records(run.directory if first else None, start, say=incident) as records,
             Display(total, start, show=progress and first) as display,
         ):
             if start:

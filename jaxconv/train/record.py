@@ -1,48 +1,77 @@
-"""Where numbers go while a run is under way: JSON lines, TensorBoard, and the terminal."""
+"""Where numbers go while a run is under way: JSON lines and TensorBoard. A full disk loses none of them."""
 
+import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue] (generated)
 
-PLAIN_SECONDS = 10.0
-"""Between two lines where the output is no terminal."""
+from jaxconv.train.checkpoint import CheckpointError
 
 
 class Records:
     """`metrics.jsonl`, `timing.jsonl` and TensorBoard events of one run, continued from `step`.
 
-    What an interrupted run had written beyond `step` is dropped, because those steps are taken again.
+    What an interrupted run had written beyond `step` is dropped, because those steps are taken again. Rows for which
+    the disk has no room wait in memory.
 
     Args:
         directory: of the run; None writes nothing anywhere.
         step: from which the run goes on.
+        say: told when TensorBoard's file, which repeats `metrics.jsonl`, cannot be written.
 
     Attributes:
         evaluated: the last step whose evaluation had been recorded before, 0 if there is none.
     """
 
-    def __init__(self, directory: Path | None, step: int) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path | None, step: int, *, say: Callable[[str], None] = lambda text: None) -> None:
+        self._directory, self._say = directory, say
         self._open(step)
 
     def __enter__(self) -> "Records":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._metrics.close()
-        self._timing.close()
-        self._events.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.flush()
+        except CheckpointError as error:
+            if kind is None:
+                raise
+            self._say(str(error))
+        finally:
+            self._close()
 
     def rewind(self, step: int) -> None:
         """Drop what was written beyond `step`: the run goes back to it."""
-        self.__exit__()
+        self._close()
         self._open(step)
+
+    def metrics(self, step: int, split: str, values: Mapping[str, float | int]) -> None:
+        """Numbers that follow from the settings alone."""
+        self._metrics.append({"step": step, "split": split, **values})
+        self._events.scalars(step, {f"{split}/{name}": value for name, value in values.items()})
+
+    def timing(self, step: int, images_per_second: float) -> None:
+        """How fast it went."""
+        self._timing.append({"step": step, "images_per_second": round(images_per_second, 1)})
+        self._events.scalars(step, {"images_per_second": images_per_second})
+
+    def flush(self) -> None:
+        """To the disk, before a checkpoint says that these steps are over.
+
+        Raises:
+            CheckpointError: if there is no room.
+        """
+        for lines in (self._metrics, self._timing):
+            try:
+                lines.flush()
+            except OSError as error:
+                raise CheckpointError(f"{lines.path.name} could not be written: {error.strerror}.") from error
 
     def _open(self, step: int) -> None:
         folder, null = self._directory, Path(os.devnull)
@@ -51,30 +80,81 @@ class Records:
             _keep_until(metrics, step)
             _keep_until(timing, step)
         self.evaluated = _last_evaluation(metrics)
-        self._metrics, self._timing = metrics.open("a"), timing.open("a")
-        purge = step + 1 if step else None
-        self._events = SummaryWriter(str(folder), purge_step=purge, flush_secs=10, write_to_disk=folder is not None)
+        self._metrics, self._timing = _Lines(metrics), _Lines(timing)
+        self._events = _Events(folder, step, self._say)
+
+    def _close(self) -> None:
+        self._metrics.close()
+        self._timing.close()
+        self._events.close()
+
+
+class _Lines:
+    """A file that grows by whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._waiting = path, b""
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def append(self, row: Mapping[str, object]) -> None:
+        self._waiting += json.dumps(row).encode() + b"\n"
+        try:
+            self._write()
+        except OSError:  # it waits; `flush` says so before it matters
+            return
 
     def flush(self) -> None:
-        """To the disk, before a checkpoint says that these steps are over."""
-        if self._directory:
-            os.fsync(self._metrics.fileno())
+        self._write()
+        if self.path != Path(os.devnull):
+            os.fsync(self._file)
 
-    def metrics(self, step: int, split: str, values: Mapping[str, float | int]) -> None:
-        """Numbers that follow from the settings alone."""
-        _append(self._metrics, {"step": step, "split": split, **values})
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _write(self) -> None:
+        """All that waits, or nothing: what did not fit whole is cut off again."""
+        if not self._waiting:
+            return
+        size = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, self._waiting)
+            if written < len(self._waiting):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._file, size)
+            raise
+        self._waiting = b""
+
+
+class _Events:
+    """TensorBoard's file, written as numbers come: tensorboardX's thread dies of a full disk, and its queue blocks."""
+
+    def __init__(self, folder: Path | None, step: int, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._writer = None if folder is None else EventsWriter(str(folder / "events"))
+        if step:  # TensorBoard forgets what an interrupted run had written beyond it
+            self._write(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self._events.add_scalar(f"{split}/{name}", value, step)
+            self._write(Event(step=step, summary=summary.scalar(name, value)))
+        self._tried(lambda writer: writer.flush())
 
-    def timing(self, step: int, images_per_second: float) -> None:
-        """How fast it went."""
-        _append(self._timing, {"step": step, "images_per_second": round(images_per_second, 1)})
-        self._events.add_scalar("images_per_second", images_per_second, step)
+    def close(self) -> None:
+        self._tried(lambda writer: writer.close())
 
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._tried(lambda writer: writer.write_event(event))
 
-def _append(file, row: Mapping[str, object]) -> None:
-    file.write(json.dumps(row) + "\n")
-    file.flush()
+    def _tried(self, action: Callable[[EventsWriter], object]) -> None:
+        if self._writer is None:
+            return
+        try:
+            action(self._writer)
+        except OSError as error:
+            self._writer = None
+            self._say(f"TensorBoard's events end here ({error.strerror}); metrics.jsonl has all numbers.")
 
 
 def _last_evaluation(path: Path) -> int:
@@ -90,60 +170,3 @@ def _keep_until(path: Path, step: int) -> None:
         partial = path.with_name(path.name + ".partial")
         partial.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
         partial.replace(path)
-
-
-class Display:
-    """A live progress bar in a terminal, plain lines elsewhere, or nothing.
-
-    Args:
-        total: steps of the run.
-        start: steps that were taken before.
-        show: whether to show anything.
-    """
-
-    def __init__(self, total: int, start: int, *, show: bool = True) -> None:
-        self._console = Console(stderr=False)
-        self._show = show
-        self._total, self._start = total, start
-        self._began, self._last_line = time.monotonic(), time.monotonic()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
-            TextColumn("{task.fields[numbers]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=self._console,
-            disable=not (show and self._console.is_terminal),
-        )
-        self._task = self._bar.add_task("compiling", total=total, completed=start, numbers="")
-
-    def __enter__(self) -> "Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def first_step(self) -> None:
-        """Compilation is over: time left is counted from here."""
-        self._began = self._last_line = time.monotonic()
-        self._bar.reset(self._task, total=self._total, completed=self._start, numbers="")
-
-    def update(self, step: int, epoch: int, numbers: str) -> None:
-        """Show the state of the run after `step` steps."""
-        self._bar.update(self._task, completed=step, description=f"epoch {epoch}", numbers=numbers)
-        now = time.monotonic()
-        if self._show and not self._console.is_terminal and now - self._last_line > PLAIN_SECONDS:
-            self._last_line = now
-            left = (now - self._began) / max(step - self._start, 1) * (self._total - step)
-            self._print(f"epoch {epoch}  step {step}/{self._total}  {numbers}  {left:.0f} s left")
-
-    def line(self, text: str) -> None:
-        """A line that stays."""
-        self._last_line = time.monotonic()
-        if self._show:
-            self._print(text)
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -11,9 +11,10 @@ import numpy as np
 
 from jaxconv.train.checkpoint import CheckpointError, Checkpoints, NonFiniteError
 from jaxconv.train.clock import Clock
+from jaxconv.train.display import Display
 from jaxconv.train.nonfinite import Broken, explain, require_progress
 from jaxconv.train.parallel import replicate
-from jaxconv.train.record import Display, Records
+from jaxconv.train.record import Records
 from jaxconv.train.saving import Saving
 from jaxconv.train.state import TrainState, no_totals
 from jaxconv.train.stop import Stopped, StopRequest
@@ -160,9 +161,12 @@ class Session:
     def _store(
         self, checkpoints: Checkpoints, state: TrainState, metrics: Mapping[str, float | int] | None = None
     ) -> None:
+        def store() -> None:
+            self.records.flush()
+            checkpoints.save(state, metrics)
+
         self._guarded(checkpoints.wait)
-        self.records.flush()
-        self._guarded(lambda: checkpoints.save(state, metrics))
+        self._guarded(store)
         self.saved = time.monotonic()
         self.watchdog.beat()
 

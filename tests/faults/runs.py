@@ -1,0 +1,98 @@
+"""Real training runs in processes of their own, and what is left of them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+# Batch norm, a moving average, momentum: everything that a state can have. 12 steps an epoch, three epochs.
+ARGUMENTS = [
+    *("--model", "conv_pyramid", "--epochs", "3", "--batch-size", "128", "--ema-decay", "0.9"),
+    *("--save-every", "5", "--keep", "2", "--quiet"),
+]
+COMMAND = [sys.executable, "-m", "jaxconv"]
+LIMIT_SECONDS = 240
+
+
+def environment(devices: int = 1, **more: str) -> dict[str, str]:
+    """Of a training process: compiled programs are shared by all of a session."""
+    programs = os.environ["JAXCONV_TEST_PROGRAMS"]
+    return {**os.environ, "JAX_NUM_CPU_DEVICES": str(devices), "JAX_COMPILATION_CACHE_DIR": programs, **more}
+
+
+def start(out: Path, *arguments: str, command=COMMAND, **settings) -> subprocess.Popen[str]:
+    """`jaxconv train` in the background."""
+    return subprocess.Popen(
+        [*command, "train", *ARGUMENTS, "--out", str(out), *arguments],
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str], seconds: float = LIMIT_SECONDS) -> tuple[int, str]:
+    """Its exit code and error output, once it has ended by itself."""
+    try:
+        _, error = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, error
+
+
+def train(out: Path, *arguments: str, **settings) -> tuple[int, str]:
+    """`jaxconv train` to its end."""
+    return end(start(out, *arguments, **settings))
+
+
+def wait_for_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Until so many rows are in the metrics of a run."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while _rows(out) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no progress"
+        time.sleep(0.05)
+
+
+def _rows(out: Path) -> int:
+    path = out / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def differences(whole: Path, other: Path) -> list[str]:
+    """What of two runs is not the same to the bit: state, metrics, result."""
+    names = ["metrics.jsonl", "result.json"]
+    found = [name for name in names if (whole / name).read_bytes() != (other / name).read_bytes()]
+    last = json.loads((whole / "result.json").read_text())["steps"]
+    states = [load_file(path / "checkpoints" / str(last) / "state.safetensors") for path in (whole, other)]
+    assert {name.split(".")[0] for name in states[0]} == {"step", "params", "batch_stats", "opt_state", "ema", "totals"}
+    assert states[0].keys() == states[1].keys()
+    return found + [name for name in states[0] if states[0][name].tobytes() != states[1][name].tobytes()]
+
+
+def incidents(out: Path) -> str:
+    """What went wrong in a run without ending it."""
+    path = out / "incidents.jsonl"
+    return path.read_text() if path.exists() else ""
+
+
+def free_port() -> int:
+    """A port on this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a process that a test has left, suspended or not."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate()

@@ -94,18 +94,24 @@ class StopRequest:
 
 @contextmanager
 def early_stop() -> Iterator[None]:
-    """While data are read and programs compiled there is nothing to save: a SIGTERM ends the process at once."""
+    """Around the whole run: where there is nothing to save, a SIGTERM ends the process at once.
+
+    After a SIGTERM was answered further ones are ignored, so that the exit code stays what it is.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
-        print("jaxconv: stopped by SIGTERM before the first step; the same command starts again.", file=sys.stderr)
+        print("jaxconv: stopped by SIGTERM while nothing was to be saved.", file=sys.stderr)
         raise SystemExit(PREEMPTED)
 
     before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
+    except (Stopped, SystemExit):
+        before = signal.SIG_IGN
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -11,13 +11,18 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-# Batch norm, a moving average, momentum: everything that a state can have. 12 steps an epoch, three epochs.
+# Batch norm, a moving average, Adam: everything that a state can have. 34 steps in three epochs.
 ARGUMENTS = [
     *("--model", "conv_pyramid", "--epochs", "3", "--batch-size", "128", "--ema-decay", "0.9"),
     *("--save-every", "5", "--keep", "2", "--quiet"),
 ]
 COMMAND = [sys.executable, "-m", "jaxconv"]
 LIMIT_SECONDS = 240
+
+
+def victim(fault: str) -> list[str]:
+    """The command `jaxconv` to which something happens; see victim.py."""
+    return [sys.executable, str(Path(__file__).with_name("victim.py")), fault]
 
 
 def environment(devices: int = 1, **more: str) -> dict[str, str]:
@@ -81,6 +86,11 @@ def incidents(out: Path) -> str:
     """What went wrong in a run without ending it."""
     path = out / "incidents.jsonl"
     return path.read_text() if path.exists() else ""
+
+
+def checkpoints(out: Path) -> list[str]:
+    """What lies among the checkpoints of a run."""
+    return sorted((path.name for path in (out / "checkpoints").iterdir()), key=lambda name: (len(name), name))
 
 
 def free_port() -> int:

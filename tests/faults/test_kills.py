@@ -1,17 +1,13 @@
 """SIGKILL at any moment, the same command again: the same bits. `pytest -m faults --kills 50` draws 50 moments."""
 
 import signal
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from faults import runs
 
 pytestmark = pytest.mark.faults
-
-VICTIM = str(Path(__file__).with_name("victim.py"))
 
 
 def pytest_generate_tests(metafunc):
@@ -24,7 +20,7 @@ def pytest_generate_tests(metafunc):
 def lines(tmp_path_factory) -> int:
     """How many lines of the trainer a whole run executes."""
     folder = tmp_path_factory.mktemp("count")
-    code, error = runs.train(folder / "run", command=[sys.executable, VICTIM, "0", str(folder / "count")])
+    code, error = runs.train(folder / "run", command=runs.victim(f"count:{folder / 'count'}"))
     assert code == 0, error
     return int((folder / "count").read_text())
 
@@ -40,7 +36,7 @@ def seconds(tmp_path_factory) -> float:
 
 def test_before_any_line_of_the_trainer(whole, lines, point, tmp_path):
     last = 1 + int(point * lines)
-    code, error = runs.train(tmp_path / "run", command=[sys.executable, VICTIM, str(last), "-"])
+    code, error = runs.train(tmp_path / "run", command=runs.victim(f"kill:{last}"))
     assert code == -signal.SIGKILL, error
     code, error = runs.train(tmp_path / "run")
     assert code == 0, error

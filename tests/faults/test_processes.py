@@ -1,0 +1,104 @@
+"""Two processes share a run: they end at the bits of one process, together, and none is left waiting for a dead one."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from faults import runs
+
+pytestmark = pytest.mark.faults
+
+END_SECONDS = 60
+"""All processes of a run have ended so long after one of them died: the heartbeat, twice."""
+
+
+def start(out: Path, *arguments: str, commands=(runs.COMMAND, runs.COMMAND)) -> list[subprocess.Popen[str]]:
+    port = runs.free_port()
+    shared = ["--coordinator", f"localhost:{port}", "--process-count", "2", *arguments]
+    return [
+        runs.start(out, *shared, "--process-id", str(number), command=command)
+        for number, command in enumerate(commands)
+    ]
+
+
+@pytest.fixture(scope="module")
+def two_devices(tmp_path_factory) -> Path:
+    """One process with as many devices."""
+    out = tmp_path_factory.mktemp("two") / "run"
+    code, error = runs.train(out, devices=2)
+    assert code == 0, error
+    return out
+
+
+@pytest.fixture
+def ended():
+    """Ends what a failed test leaves."""
+    left: list[subprocess.Popen[str]] = []
+    yield left
+    for process in left:
+        runs.stop(process)
+
+
+def test_two_processes_equal_one(two_devices, tmp_path, ended):
+    ended += start(tmp_path / "run")
+    codes = [runs.end(process) for process in ended]
+    assert [code for code, _ in codes] == [0, 0], codes
+    assert not runs.differences(two_devices, tmp_path / "run")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_preempted_process_stops_all_at_one_step_and_one_process_goes_on(two_devices, tmp_path, ended, victim):
+    ended += start(tmp_path / "run")
+    runs.wait_for_rows(tmp_path / "run", 6, ended[0])
+    ended[victim].send_signal(signal.SIGTERM)
+    results = [runs.end(process, END_SECONDS) for process in ended]
+    assert [code for code, _ in results] == [42, 42], results
+    assert runs.train(tmp_path / "run", devices=2)[0] == 0
+    assert not runs.differences(two_devices, tmp_path / "run")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_with_one_process_killed_all_end_and_are_started_again(two_devices, tmp_path, ended, victim):
+    ended += start(tmp_path / "run")
+    runs.wait_for_rows(tmp_path / "run", 9, ended[0])
+    began = time.monotonic()
+    ended[victim].kill()
+    codes = [runs.end(process, END_SECONDS)[0] for process in ended]
+    assert codes[victim] == -signal.SIGKILL and codes[1 - victim] not in (0, 2, 42), codes
+    assert time.monotonic() - began < END_SECONDS
+    again = start(tmp_path / "run")
+    ended += again
+    assert [runs.end(process)[0] for process in again] == [0, 0]
+    assert not runs.differences(two_devices, tmp_path / "run")
+
+
+def test_a_process_that_raises_ends_all_and_their_supervisors_go_on(two_devices, tmp_path, ended):
+    # The raising one has no supervisor: the test takes its place, with the command as it should be.
+    port = runs.free_port()
+    shared = ["--coordinator", f"localhost:{port}", "--process-count", "2"]
+    supervised = runs.start(tmp_path / "run", *shared, "--process-id", "0", "--max-restarts", "3")
+    raising = runs.start(tmp_path / "run", *shared, "--process-id", "1", command=runs.victim("raise:1500"))
+    ended += [supervised, raising]
+    code, error = runs.end(raising)
+    assert code == 1 and "struck by the test" in error
+    ended.append(runs.start(tmp_path / "run", *shared, "--process-id", "1"))
+    assert runs.end(supervised)[0] == 0 and runs.end(ended[-1])[0] == 0
+    assert not runs.differences(two_devices, tmp_path / "run")
+
+
+def test_a_suspended_process_does_not_hold_up_the_others(tmp_path, ended):
+    ended += start(tmp_path / "run")
+    runs.wait_for_rows(tmp_path / "run", 5, ended[0])
+    ended[1].send_signal(signal.SIGSTOP)
+    code, _ = runs.end(ended[0], END_SECONDS)
+    assert code not in (0, 2, 42)
+
+
+def test_what_process_0_refuses_all_refuse(whole, tmp_path, ended):
+    ended += start(whole, "--seed", "1")
+    results = [runs.end(process, END_SECONDS) for process in ended]
+    assert [code for code, _ in results] == [2, 2]
+    assert "holds a run with another configuration (seed: 0 there, 1 now)" in results[0][1]
+    assert "process 0: " in results[1][1]

@@ -11,7 +11,7 @@
 # OUT          the run directory, on storage that every host sees (NFS; a bucket renames folders piece by piece)
 # SETUP        run on every host before each start: mounts the storage, installs jaxconv[tpu]; must bear repetition
 # CAPACITY     --spot; "" for on demand, --reserved for a reservation
-# MAX_RETRIES  how often a failure on a slice that is well is tried again; 3
+# MAX_RETRIES  how often a failure that is no preemption is tried again; 3
 # SECONDS_BETWEEN  two looks at a request that waits; 60
 set -u
 : "${NAME:?}" "${ZONE:?}" "${TYPE:?}" "${VERSION:?}" "${OUT:?}" "${SETUP:?}"
@@ -20,18 +20,27 @@ state() {
   gcloud compute tpus queued-resources describe "$NAME" --zone="$ZONE" --format='value(state.state)' 2>/dev/null
 }
 
+failures=0
+failed() {
+  failures=$((failures + 1))
+  echo "failure $failures: $1" >&2
+  ((failures <= ${MAX_RETRIES:-3})) || exit 1
+}
+
 # Returns when the slice is there. A request that was preempted or failed never comes back by itself: it is made anew.
 obtain() {
   while :; do
     case $(state) in
       ACTIVE) return ;;
       FAILED | SUSPENDED)
-        gcloud compute tpus queued-resources delete "$NAME" --zone="$ZONE" --force --quiet || exit 1
+        gcloud compute tpus queued-resources delete "$NAME" --zone="$ZONE" --force --quiet ||
+          failed "the request cannot be deleted"
         ;;
-      "")
+      "") # there is none, or gcloud could not say: then it exists, and making it fails and is tried again
         # shellcheck disable=SC2086  # an empty CAPACITY is no argument
         gcloud compute tpus queued-resources create "$NAME" --node-id="$NAME" --zone="$ZONE" \
-          --accelerator-type="$TYPE" --runtime-version="$VERSION" ${CAPACITY---spot} || exit 1
+          --accelerator-type="$TYPE" --runtime-version="$VERSION" ${CAPACITY---spot} ||
+          failed "the request cannot be made"
         ;;
     esac
     sleep "${SECONDS_BETWEEN:-60}"
@@ -45,7 +54,6 @@ remote="{ $SETUP; } && $train; echo jaxconv-exit \$?"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-failures=0
 while :; do
   obtain
   gcloud compute tpus tpu-vm ssh "$NAME" --zone="$ZONE" --worker=all --command="$remote" 2>&1 | tee "$log"
@@ -57,7 +65,5 @@ while :; do
     *" 42 "*) continue ;; # saved when the slice was taken away
   esac
   [[ $(state) == ACTIVE ]] || continue # taken away before anything could be saved
-  failures=$((failures + 1))
-  echo "failure $failures: the hosts ended with$codes" >&2
-  ((failures <= ${MAX_RETRIES:-3})) || exit 1
+  failed "the hosts ended with$codes"
 done

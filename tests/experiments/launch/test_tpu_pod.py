@@ -16,7 +16,9 @@ PLACE = {
 }
 
 
-def pod(bench, states: list[str], hosts: list[list[int]], **more: str) -> subprocess.CompletedProcess[str]:
+def pod(
+    bench, states: list[str], hosts: list[list[int]], create: str = "exit 0", **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run the script; `states` are what `describe` says at each look, `hosts` the codes of all hosts at each start."""
     says = ["; ".join(f"echo jaxconv-exit {code}" for code in codes) or "true" for codes in hosts]
     describe = bench.answers("describe", [state or "none" for state in states])
@@ -24,7 +26,7 @@ def pod(bench, states: list[str], hosts: list[list[int]], **more: str) -> subpro
     bench.stub(
         "gcloud",
         f'case "$*" in\n*describe*) {describe}; [ "$line" = none ] && exit 1; echo "$line" ;;\n'
-        f'*"tpu-vm ssh"*) {ssh}; eval "$line"; exit 1 ;;\nesac',
+        f'*"tpu-vm ssh"*) {ssh}; eval "$line"; exit 1 ;;\n*create*) {create} ;;\nesac',
     )
     command = ["bash", LAUNCH / "tpu_pod.sh", "--model", "x y"]
     environment = bench.environment(**PLACE, SECONDS_BETWEEN="0", **more)
@@ -64,6 +66,16 @@ def test_tpu_pod_asks_again_for_a_slice_that_was_taken_away(bench, gone):
     assert create[5:] == [
         "r50", "--node-id=r50", "--zone=z", "--accelerator-type=v6e-16", "--runtime-version=v2-alpha-tpuv6e",
     ]  # fmt: skip
+
+
+def test_tpu_pod_outlives_a_moment_without_an_answer(bench):
+    assert pod(bench, ["", "ACTIVE"], [[0]], create="exit 1").returncode == 0
+
+
+def test_tpu_pod_gives_up_a_request_that_is_refused(bench):
+    done = pod(bench, [""] * 9, [], create="exit 1")
+    assert done.returncode == 1 and "failure 4: the request cannot be made" in done.stderr
+    assert len([call for call in bench.calls("gcloud") if "create" in call]) == 4
 
 
 def test_tpu_pod_runs_on_spot_unless_told_otherwise(bench):

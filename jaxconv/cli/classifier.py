@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxconv.cli.fitting import require_fit
 from jaxconv.cli.restored import Restored
+from jaxconv.cli.users import about
 from jaxconv.data import EvaluationCrop, imagenet_classes, read_crop, read_image
 from jaxconv.models import MODELS, ModelInfo, create_model, model_info
 from jaxconv.nn import functionalize
@@ -51,14 +53,14 @@ def open_classifier(name: str, weights: Path | None, size: int | None) -> Classi
     """
     if not Path(name).exists() and name.partition(".")[0] in MODELS:
         return _published(name, weights, size)
-    if Path(name).exists() or "/" in name:
+    if name and (Path(name).exists() or "/" in name):
         if weights is not None or size is not None:
             raise RunError(f"--weights and --size belong to a network's name; {name} is a run, which has its own.")
         return _trained(name)
     try:
         model_info(name)
     except ValueError as error:
-        raise ValueError(f"{name} is neither a run directory nor a network. {error}") from error
+        raise ValueError(f"{name or 'an empty name'} is neither a run directory nor a network. {error}") from error
     raise AssertionError(name)
 
 
@@ -76,12 +78,16 @@ def _trained(directory: str) -> Classifier:
 
 
 def _published(name: str, weights: Path | None, size: int | None) -> Classifier:
-    model = create_model(name, pretrained=True if weights is None else weights, key=None)
+    with about("--weights" if weights else name):
+        model = create_model(name, pretrained=True if weights is None else weights, key=None)
     info = model.info
     if not info.num_classes:
         raise ValueError(f"{name} is published without a classifier; another tag or network has one.")
     if size is not None and info.fixed_input_size and (size, size) != info.input_size:
         raise ValueError(f"size is {info.input_size[0]} for {name}, which takes no other; got {size}.")
+    if size is not None:
+        with about("--size"):
+            require_fit(model, (size, size))
     apply, params, batch_stats = functionalize(model)
     crop = evaluation_crop(info, size)
     mean, std = info.mean or HALVES[: info.in_chans], info.std or HALVES[: info.in_chans]

@@ -19,8 +19,12 @@ def convert(weights: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path]
         out: file to write, ending in .safetensors.
         force: replace the file if it exists.
     """
+    if not weights.is_file():
+        raise ValueError(f"what is converted is a file of weights; there is no file {weights}.")
     if out.suffix != ".safetensors":
-        raise ValueError(f"out must end in .safetensors; got {out}.")
+        raise ValueError(f"the file to write must end in .safetensors; got {out}.")
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"the folder of the file to write must exist; there is no folder {out.parent}.")
     if out.exists() and not force:
         raise ValueError(f"{out} exists; --force replaces it.")
     state = read_weights(weights)

@@ -11,6 +11,8 @@ import jax
 import tyro
 
 from jaxconv import functional as F
+from jaxconv.cli.fitting import require_fit
+from jaxconv.cli.users import about
 from jaxconv.data import AnyDataset, load_dataset, normalization
 from jaxconv.functional.augment import random_flip, random_shift
 from jaxconv.models import create_model, model_info
@@ -106,15 +108,19 @@ def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = Non
     Raises:
         ValueError: for an unknown model or data set (with the closest names) or unreadable data.
     """
-    info = model_info(knobs.model)
-    train_data, eval_data = load_dataset(
-        knobs.data, data_dir=knobs.data_dir, image_size=knobs.image_size, progress=progress
-    )
+    with about("--model"):
+        info = model_info(knobs.model)
+    with about(f"--data {knobs.data}"):
+        train_data, eval_data = load_dataset(
+            knobs.data, data_dir=knobs.data_dir, image_size=knobs.image_size, progress=progress
+        )
     height, width, channels = train_data.image_shape
     size = info.input_size if info.fixed_input_size else (height, width)
     mean, std = normalization(train_data)
     preprocess = Preprocess(mean=tuple(map(float, mean)), std=tuple(map(float, std)), size=size, dtype=knobs.dtype)
     options = {"num_classes": len(train_data.classes), "in_chans": channels, **(model_options or {})}
+    with about("--image-size"):
+        require_fit(create_model(knobs.model, key=None, **options), size)
     return Experiment(
         model=lambda: functionalize(create_model(knobs.model, key=knobs.seed, **options)),
         train_data=train_data,

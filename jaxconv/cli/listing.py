@@ -17,8 +17,10 @@ def list_(pattern: tyro.conf.Positional[str] = "*") -> int:
     """
     names = list_models(pattern)
     if not names:
-        close = difflib.get_close_matches(pattern.strip("*"), list_models(), cutoff=0.4) or list_models()
-        raise ValueError(f"no network matches {pattern!r}; close names are {', '.join(close)}.")
+        known = list_models()
+        close = difflib.get_close_matches(pattern.strip("*").lower(), known, cutoff=0.4)
+        near = f"close names are {', '.join(close)}" if close else f"`jaxconv list` shows all {len(known)}"
+        raise ValueError(f"no network matches {pattern!r}; {near}.")
     table = Table("name", Column("parameters", justify="right"), "input", "classes", "source")
     for name in names:
         info = model_info(name)

@@ -42,7 +42,7 @@ def predict(
         if value is not None and value < 1:
             raise ValueError(f"{name} must be positive; got {value}.")
     if not images:
-        raise ValueError("images must name at least one file or folder; got none.")
+        raise ValueError("predict takes images, one at least: files, or folders of them; got none.")
     classifier = open_classifier(model, weights, size)
     paths = [path for given in images for path in (list_images(given) if given.is_dir() else [given])]
     readable, failed = _read(paths, classifier)
@@ -50,7 +50,7 @@ def predict(
     rows = [_row(path, p, classifier.classes, top) for path, p in probabilities]
     _show(rows, as_json=as_json)
     for path, reason in failed:
-        print(f"jaxconv: {path}: {reason}", file=sys.stderr)
+        print(f"jaxconv: {reason if reason.startswith(str(path)) else f'{path}: {reason}'}", file=sys.stderr)
     if failed:
         print(f"jaxconv: {len(failed)} of {len(paths)} images could not be predicted", file=sys.stderr)
     return 1 if failed else 0

@@ -40,6 +40,12 @@ class Restored:
             RunError: if this is no run directory, or the run has no checkpoint yet.
         """
         run = Run.open(directory)
+        missing = [name for name in ("model", "preprocess", "data") if name not in run.record]
+        if missing:
+            raise RunError(
+                f"{directory} does not say how its network is built: the record in run.json must hold model, "
+                f"preprocess and data, as `jaxconv train` writes them; it lacks {', '.join(missing)}."
+            )
         apply, params, batch_stats = functionalize(
             create_model(run.record["model"]["name"], **run.record["model"]["options"])
         )

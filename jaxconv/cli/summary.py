@@ -6,7 +6,9 @@ from typing import Annotated
 
 import tyro
 
+from jaxconv.cli.fitting import require_fit
 from jaxconv.cli.show import show
+from jaxconv.cli.users import about
 from jaxconv.explain.summary import summary as summarize
 from jaxconv.explain.summary import summary_table
 from jaxconv.models import create_model, model_info
@@ -26,16 +28,17 @@ def summary(
         model: name; `jaxconv list` prints them.
         size: height and width of the image in pixels. Default: what the network was published for.
         in_chans: channels of the image. Default: likewise.
-        num_classes: classes. Default: likewise.
+        num_classes: classes; 0 leaves the classifier out. Default: likewise.
         as_json: print a JSON object instead of a table.
     """
-    for name, values in (("size", size), ("in_chans", (in_chans,)), ("num_classes", (num_classes,))):
-        if any(v is not None and v < 1 for v in values or ()):
-            raise ValueError(f"{name} must be positive; got {values}.")
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size must be positive; got {size}.")
     info = model_info(model)
     if info.fixed_input_size and size not in (None, info.input_size):
         raise ValueError(f"size must be {info.input_size} for {model}, which flattens its last map; got {size}.")
     network = create_model(model, in_chans=in_chans, num_classes=num_classes, key=None)
+    with about("--size"):
+        require_fit(network, size or info.input_size)
     result = summarize(network, size=size or info.input_size, in_chans=in_chans or info.in_chans)
     if as_json:
         print(json.dumps(dataclasses.asdict(result)))

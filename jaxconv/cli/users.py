@@ -3,21 +3,25 @@
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import jax
 
 from jaxconv.cli.codes import FAILED, INTERRUPTED, PREEMPTED, USAGE
-from jaxconv.train import CheckpointError, Stopped
+from jaxconv.train import Stopped
 from jaxconv.train.processes import leave
+
+WRONG_PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""The errors of the system that another call avoids; the others (a full disk, no network) may pass by themselves."""
 
 
 def answer(command: Callable[[], int]) -> int:
     """Run a command; returns its exit code.
 
-    0: done. 1: some of the images could not be predicted, a checkpoint could not be written, or an error of the program
-    or the machine, with its traceback. 2: a mistake in the call, its data or its numbers. 42: stopped by SIGTERM, state
-    saved. 130: stopped by SIGINT, state saved.
+    0: done. 1: what may go well another time: a full disk, no network, no memory, an error of the machine or the
+    program (with its traceback); also, some of the images could not be predicted. 2: a mistake in the call, its data or
+    its numbers, which fails again. 42: stopped by SIGTERM, state saved. 130: stopped by SIGINT, state saved.
 
     One of several processes ends at once after an error: the others wait for it, and would wait for ever.
     """
@@ -41,15 +45,24 @@ def _answer(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("jaxconv: interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except CheckpointError as error:
-        return _say(error, FAILED)
+    except MemoryError as error:
+        print(f"jaxconv: error: the memory is full. {error}".rstrip(), file=sys.stderr)
+        return FAILED
     except (ValueError, FloatingPointError, OSError) as error:
-        return _say(error, USAGE)
+        print(f"jaxconv: error: {named_as_flag(str(error))}", file=sys.stderr)
+        return FAILED if isinstance(error, OSError) and not isinstance(error, WRONG_PATHS) else USAGE
 
 
-def _say(error: Exception, code: int) -> int:
-    print(f"jaxconv: error: {named_as_flag(str(error))}", file=sys.stderr)
-    return code
+@contextmanager
+def about(flag: str) -> Iterator[None]:
+    """An error that names no setting gets the flag that it comes from in front, as in `--data ./x: ...`."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if named_as_flag(str(error)) != str(error):
+            raise
+        kind = type(error) if isinstance(error, OSError) else ValueError
+        raise kind(f"{flag}: {error}") from error
 
 
 def named_as_flag(message: str) -> str:

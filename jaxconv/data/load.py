@@ -5,6 +5,8 @@ import difflib
 import os
 from pathlib import Path
 
+import numpy as np
+
 from jaxconv.data.dataset import AnyDataset, Dataset, Records
 from jaxconv.data.decoded import open_split
 from jaxconv.data.digits import load_digits
@@ -12,7 +14,7 @@ from jaxconv.data.folder import FolderRecords, ImageFolder
 from jaxconv.data.image import resize_images
 from jaxconv.data.originals import ORIGINALS
 from jaxconv.data.places import roots as search_roots
-from jaxconv.data.prepare import prepare, prepare_with_tfds
+from jaxconv.data.prepare import prepare, prepare_with_tfds, published_version
 from jaxconv.data.prepared import HOLD_OUT_EVERY, TfdsRecords, find_prepared, prepared_names, stored_splits
 from jaxconv.data.progress import say
 
@@ -51,8 +53,12 @@ def load_dataset(
         ImageError: if an image cannot be used.
         DownloadError: if a published file cannot be had.
     """
+    if image_size is not None and not isinstance(image_size, int | np.integer):
+        raise TypeError(f"image_size is a whole number of pixels; got {image_size!r}.")
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size is at least 1 pixel; got {image_size}.")
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+        raise ValueError(f"a data set is digits, a TFDS name or a folder of images; got {name!r}.")
     roots = search_roots(data_dir)
     if name == "digits":
         return _digits(image_size)
@@ -74,7 +80,10 @@ def _digits(image_size: int | None) -> tuple[Dataset, Dataset]:
 
 
 def _folder_records(name: str | os.PathLike[str], progress: bool) -> tuple[Records, Records]:
-    folder = ImageFolder.open(Path(name).expanduser())
+    root = Path(name).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"a data set is digits, a TFDS name or a folder of images; {root} is not a folder.")
+    folder = ImageFolder.open(root)
     train, evaluation = (FolderRecords(folder, split) for split in folder.splits)
     if evaluation.split == "held_out":
         say(f"{name}: {len(train):,} images to train on, {len(evaluation):,} held out.", shown=progress)
@@ -91,11 +100,25 @@ def _records(name: str | os.PathLike[str], roots: list[Path], progress: bool) ->
     if _base(name) not in ORIGINALS and Path(name).is_dir():
         return _folder_records(name, progress)
     looked = "Looked for it, prepared, in " + ", ".join([*map(str, roots), *passed_over]) + "."
+    _require_made_here(name)
     target = _prepare(name, roots, looked, progress)
     directory, _ = find_prepared(name, [target])
     if directory is None:
         raise ValueError(f"{name} is not the version that this TFDS makes; it made those in {target}.")
     return _tfds_records(directory, name, progress)
+
+
+def _require_made_here(name: str) -> None:
+    """Refuse another version or configuration of a set than the one that its published files make, before any is had.
+
+    Raises:
+        ValueError: naming the one that there is.
+    """
+    if _base(name) not in ORIGINALS:
+        return
+    version = published_version(_base(name))
+    if name not in (_base(name), f"{_base(name)}:{version}"):
+        raise ValueError(f"{_base(name)} is made here in version {version} and no configuration; got {name!r}.")
 
 
 def _prepare(name: str, roots: list[Path], looked: str, progress: bool) -> Path:

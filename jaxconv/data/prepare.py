@@ -16,6 +16,13 @@ from jaxconv.data.places import cache_dir, tfds_cache_dir
 from jaxconv.data.progress import say, track
 
 
+def published_version(name: str) -> str:
+    """The version of a key of `ORIGINALS` that `prepare` makes: the one of this TFDS."""
+    import tensorflow_datasets as tfds
+
+    return str(tfds.builder_cls(name).VERSION)
+
+
 def prepare(name: str, roots: list[Path], *, progress: bool = True) -> Path:
     """Prepares MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 from the published files, without TensorFlow.
 
@@ -34,10 +41,8 @@ def prepare(name: str, roots: list[Path], *, progress: bool = True) -> Path:
     Raises:
         DownloadError: if a file is not found and cannot be downloaded.
     """
-    import tensorflow_datasets as tfds
-
     target = tfds_cache_dir()
-    version = str(tfds.builder_cls(name).VERSION)
+    version = published_version(name)
     final = target / name / version
     with locked(target / f".{name}.lock", waiting_for=f"{name} is prepared"):
         if not (final / "dataset_info.json").exists():

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from jaxconv.models import (
@@ -158,6 +159,7 @@ def create_model(
         "output_stride": output_stride,
     }
     given = {keyword: value for keyword, value in common.items() if value is not None} | settings
+    _check_ranges(given)
     _check_offered(variant, given)
     sizes = {"num_classes": info.num_classes, "in_chans": info.in_chans}
     chosen = {**sizes, **variant.settings, **given}
@@ -174,9 +176,20 @@ def create_model(
 
 def _variant(name: str) -> Variant:
     if name not in MODELS:
-        close = get_close_matches(name, MODELS, n=5, cutoff=0.3) or list_models()[:5]
+        close = get_close_matches(name.lower(), MODELS, n=5, cutoff=0.3) or list_models()[:5]
         raise ValueError(f"There is no network {name!r}. The closest names: {', '.join(close)}.")
     return MODELS[name]
+
+
+def _check_ranges(given: Mapping[str, Any]) -> None:
+    for name, least, rule in (("num_classes", 0, "zero or positive"), ("in_chans", 1, "positive")):
+        if not isinstance(given.get(name, least), int | np.integer):
+            raise TypeError(f"{name} must be a whole number; got {given[name]!r}.")
+        if given.get(name, least) < least:
+            raise ValueError(f"{name} must be {rule}; got {given[name]}.")
+    for name in ("drop_rate", "drop_path_rate"):
+        if not 0 <= given.get(name, 0) < 1:
+            raise ValueError(f"{name} must be a probability in [0, 1); got {given[name]}.")
 
 
 def _check_offered(variant: Variant, given: Mapping[str, Any]) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from jaxconv import functional as F
 from jaxconv.data import AnyDataset
 from jaxconv.train.preprocess import Preprocess
 from jaxconv.train.step import Loss
+
+LARGEST_STEP = 2**31 - 1
+"""The step is counted in int32."""
 
 Functional = tuple[Callable[..., Any], Any, Any]
 """`(apply, params, batch_stats)`, as `jaxconv.functionalize` gives them."""
@@ -40,6 +44,7 @@ class Experiment:
 
     Raises:
         ValueError: if a number lies outside its range; the message names the field.
+        TypeError: if a number that is counted is no whole one.
     """
 
     model: Callable[[], Functional]
@@ -59,15 +64,42 @@ class Experiment:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "seed", "devices"):
+            absent = name == "devices" and self.devices is None
+            if not absent and not isinstance(getattr(self, name), int | np.integer):
+                raise TypeError(f"{name} must be a whole number; got {getattr(self, name)!r}.")
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must lie between 0 and 1; got {self.ema_decay}.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie between 0 and 2**32 - 1; got {self.seed}.")
         if self.batch_size > len(self.train_data):
             raise ValueError(
                 f"batch_size must not exceed the number of training images; got {self.batch_size} "
                 f"for {len(self.train_data)}."
+            )
+        if self.total_steps >= LARGEST_STEP:
+            raise ValueError(
+                f"epochs must stay below {LARGEST_STEP} steps in all, the largest int32; got {self.epochs} epochs, "
+                f"which are {self.total_steps} steps."
+            )
+        self._require_data()
+
+    def _require_data(self) -> None:
+        train, test = self.train_data, self.eval_data
+        if len(train.classes) < 2:
+            raise ValueError(f"a classifier is trained on two classes or more; {train.name} has {len(train.classes)}.")
+        if len(test.classes) > len(train.classes) or test.image_shape[-1] != train.image_shape[-1]:
+            raise ValueError(
+                f"eval_data has the classes and channels of train_data; got {len(test.classes)} classes and "
+                f"{test.image_shape[-1]} channels to measure on, {len(train.classes)} and {train.image_shape[-1]} to "
+                "train on."
+            )
+        if len(self.preprocess.mean) != train.image_shape[-1]:
+            raise ValueError(
+                f"preprocess has one mean a channel; got {len(self.preprocess.mean)} for {train.image_shape[-1]}."
             )
 
     @property

@@ -111,6 +111,10 @@ def _train(
                     return session.train(state, recovery.left_out(), agreed(lambda: records.evaluated) or 0)
                 except Broken as broken:
                     recovery.remedy(broken.step, on_nan, watchdog.beat)
+                except ValueError as error:
+                    if type(error) is ValueError and clock.compiled:  # XLA's, as when another process has died
+                        raise RuntimeError("a step failed on the devices.") from error
+                    raise
                 state = recovery.state()
                 records.rewind(int(state.step))
 

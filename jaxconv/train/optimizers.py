@@ -8,10 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 Schedule = Callable[[int, float], optax.Schedule]
 """`(total_steps, peak) -> schedule`."""
+
+LARGEST_RATE = float(np.finfo(np.float32).max)
+"""Updates are float32: a larger rate is infinite in it."""
 
 WARMUP = 0.05
 """The share of the steps over which the learning rate rises, where a schedule has a warm-up."""
@@ -117,10 +121,13 @@ def make_schedule(name: str, total_steps: int, learning_rate: float) -> optax.Sc
         learning_rate: the peak.
 
     Raises:
-        ValueError: if there is no such schedule.
+        ValueError: if there is no such schedule, or a number is out of its range.
     """
     if name not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}; got {name!r}.")
+    if total_steps < 1:
+        raise ValueError(f"total_steps must be positive; got {total_steps}.")
+    _require_rate(learning_rate)
     return SCHEDULES[name](total_steps, learning_rate)
 
 
@@ -136,10 +143,17 @@ def make_optimizer(
             rmsprop and adam; decoupled (times the learning rate) for adamw, lion, lamb; lars as in its paper.
 
     Raises:
-        ValueError: if there is no such optimizer, or the decay is negative.
+        ValueError: if there is no such optimizer, or a number is out of its range.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}; got {name!r}.")
-    if not weight_decay >= 0:
+    if not 0 <= weight_decay < float("inf"):
         raise ValueError(f"weight_decay must be zero or positive; got {weight_decay}.")
+    if not callable(learning_rate):
+        _require_rate(learning_rate)
     return OPTIMIZERS[name].make(learning_rate, weight_decay)
+
+
+def _require_rate(learning_rate: float) -> None:
+    if not 0 < learning_rate <= LARGEST_RATE:
+        raise ValueError(f"learning_rate must be positive and at most {LARGEST_RATE:.3g}; got {learning_rate}.")

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+DTYPES = ("float32", "bfloat16", "float16")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
@@ -16,7 +18,10 @@ class Preprocess:
         mean: of each channel, in units of [0, 1].
         std: of each channel, in units of [0, 1].
         size: (height, width) in pixels that the network takes; None leaves images as they are.
-        dtype: of the result; the network computes in it.
+        dtype: of the result; the network computes in it: "float32", "bfloat16" or "float16".
+
+    Raises:
+        ValueError: if one of them is out of its range.
     """
 
     mean: Sequence[float]
@@ -27,6 +32,12 @@ class Preprocess:
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean and std need one number a channel; got {self.mean} and {self.std}.")
+        if not all(s > 0 for s in self.std):
+            raise ValueError(f"std must be positive; got {self.std}.")
+        if self.size is not None and min(self.size) < 1:
+            raise ValueError(f"size must be positive; got {self.size}.")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {self.dtype!r}.")
 
     def __call__(self, images: UInt8[Array, "n h w c"]) -> Float[Array, "n H W c"]:
         """Images as bytes to what the network takes.

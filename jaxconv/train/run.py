@@ -31,6 +31,9 @@ import jax
 PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax", "safetensors", "numpy")
 
 
+WRONG_PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+
+
 class RunError(ValueError):
     """A directory that is no run, or the run of another configuration."""
 
@@ -78,14 +81,20 @@ class Run:
         """
         path = Path(directory)
         if path.is_file() or (not (path / "run.json").exists() and _foreign(path)):
-            raise RunError(f"{directory} is neither empty nor a run directory; it is left as it is.")
+            raise RunError(
+                f"out must be a new directory or that of a run; {directory} is neither empty nor a run directory; "
+                "it is left as it is."
+            )
         settings = json.loads(json.dumps(dict(settings)))
         if (path / "run.json").exists():
             run = cls.open(path)
             _require_equal(run, settings)
             return run
-        path.mkdir(parents=True, exist_ok=True)
-        _write_json(path / "run.json", {"settings": settings, "record": dict(record)})
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _write_json(path / "run.json", {"settings": settings, "record": dict(record)})
+        except WRONG_PATHS as error:
+            raise RunError(f"out must be a directory that can be written; {directory}: {error.strerror}.") from error
         return cls.open(path)
 
     @contextmanager

@@ -1,11 +1,12 @@
 """Reading a checkpoint of any format that is published, told apart by what is in the file and not by its name."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from jaxconv.weights.pytorch import read_legacy, read_zip
 from jaxconv.weights.safetensors import read_safetensors
@@ -103,9 +104,17 @@ def _read_zip(path: Path) -> Mapping[str, Any]:
         if not all(name.endswith(".npy") for name in members):
             return read_zip(path)
         with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+            return dict(_members(path, arrays))
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise ValueError(f"{path} is a damaged or truncated zip file: {error}.") from error
+
+
+def _members(path: Path, arrays: NpzFile) -> Iterator[tuple[str, np.ndarray]]:
+    for name in arrays:
+        try:
+            yield name, arrays[name]
+        except ValueError as error:
+            raise ValueError(f"{path}: weights are arrays of numbers; {name} cannot be read so ({error}).") from error
 
 
 READERS: tuple[tuple[Callable[[bytes], bool], Callable[[Path], Mapping[str, Any]]], ...] = (

@@ -22,11 +22,18 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_safetensors(state: Mapping[str, np.ndarray], path: Path) -> None:
-    """Writes tensors by name; the file appears whole or not at all."""
+    """Writes tensors by name; the file appears whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
     whole = {name: np.asarray(value, order="C") for name, value in state.items()}
     part = path.with_name(f".{path.name}.part")
     try:
         safetensors.numpy.save_file(whole, part)
         part.replace(path)
+    except safetensors.SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}.") from error
     finally:
-        part.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            part.unlink(missing_ok=True)

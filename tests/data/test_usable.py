@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from data.damaged import bad_files, damaged_folder, odd_files, write
 
-from jaxconv.data import StreamedDataset, load_dataset
+from jaxconv.data import StreamedDataset, batches, load_dataset
 from jaxconv.data.folder import FolderRecords, ImageFolder
 from jaxconv.data.image import ImageError, read_image
 from jaxconv.data.usable import LONGEST_RUN, Without, read_usable
@@ -182,6 +182,23 @@ def test_decoded_and_streamed_are_the_same(folder, monkeypatch):
         np.testing.assert_array_equal(images, one.images)
         np.testing.assert_array_equal(labels, one.labels)
     assert streamed[0].bad == decoded[0].bad
+
+
+def test_bad_images_are_told_when_their_batch_comes(folder, monkeypatch):
+    """Whether decoded or streamed, and however far ahead it was read."""
+    told = {}
+    for kind in ("decoded", "streamed"):
+        if kind == "streamed":
+            monkeypatch.setattr("jaxconv.data.decoded.DECODED_LIMIT_BYTES", 0)
+            monkeypatch.setattr("jaxconv.data.decoded._FORMAT", "another, so that the cache is not used")
+        train, _ = load_dataset(folder, image_size=32, progress=False)
+        told[kind], now = [], []
+        for step, _ in enumerate(batches(train, 5, 0, 12, 6, on_bad=now.append)):
+            told[kind] += [(step, index) for bad in now for index in bad]
+            now.clear()
+    assert told["decoded"] == told["streamed"]
+    assert len({index for _, index in told["decoded"]}) == 3
+    assert len(told["decoded"]) >= 6  # 72 examples are more than two epochs of 31
 
 
 def test_a_folder_of_which_nothing_can_be_read(tmp_path):

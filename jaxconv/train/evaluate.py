@@ -6,22 +6,24 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxconv.data import AnyDataset
+from jaxconv.data import AnyDataset, Loader, ordered_batches
 from jaxconv.train.parallel import shard_batch
 
 
-def padded_batches(dataset: AnyDataset, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def padded_batches(
+    dataset: AnyDataset, batch_size: int, *, loader: Loader | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Images, labels and a mask in the order of the data set; the last batch is filled up, the mask says with what.
 
     Args:
         dataset: of any length.
         batch_size: images a batch; every batch has this many.
+        loader: reads the batches ahead; None has threads of their own do so.
     """
-    for start in range(0, len(dataset), batch_size):
-        rows = np.arange(start, start + batch_size)
-        mask = rows < len(dataset)
-        images, labels = dataset.gather(np.where(mask, rows, 0))
-        yield images, labels, mask
+    for images, labels in ordered_batches(dataset, batch_size, loader=loader):
+        missing = batch_size - len(labels)
+        filled = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else images
+        yield filled, np.pad(labels, (0, missing)), np.arange(batch_size) < len(labels)
 
 
 def evaluate(
@@ -32,6 +34,7 @@ def evaluate(
     *,
     batch_size: int,
     mesh: Mesh,
+    loader: Loader | None = None,
 ) -> dict[str, float | int]:
     """Loss and accuracy over every image of `dataset`, each counted once.
 
@@ -42,11 +45,13 @@ def evaluate(
         dataset: what to evaluate on.
         batch_size: a multiple of the number of devices.
         mesh: over which `step` was compiled.
+        loader: reads the images; None has threads of their own do so.
 
     Returns:
         `loss` (mean), `accuracy` (share of correct images), `correct` and `images` (counts).
     """
-    sums = [step(params, batch_stats, *shard_batch(batch, mesh)) for batch in padded_batches(dataset, batch_size)]
+    batches = padded_batches(dataset, batch_size, loader=loader)
+    sums = [step(params, batch_stats, *shard_batch(batch, mesh)) for batch in batches]
     images = sum(int(s["images"]) for s in sums)
     correct = sum(int(s["correct"]) for s in sums)
     assert images == len(dataset), f"counted {images} of {len(dataset)} images"

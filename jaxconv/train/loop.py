@@ -33,6 +33,8 @@ def fit(
         RunError: if `out` holds something else; the message names what differs.
         ValueError: if the batch cannot be divided among the devices.
         FloatingPointError: if the loss is no longer finite.
+        BadImagesError: if more images cannot be used than the experiment allows.
+        LoaderError: if a loader worker dies.
         CheckpointError: if a checkpoint cannot be written, unless `saving` says to continue.
         Stopped: after SIGINT or SIGTERM, once the state is saved.
     """
@@ -42,8 +44,12 @@ def fit(
     if run.result is not None:
         return _finished(run, run.result)
     run.note_start()
+    trainer.bad_images.keep(run.directory, run.incident, [experiment.train_data, experiment.eval_data])
     saving = saving or Saving()
-    with Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=run.incident) as checkpoints:
+    with (
+        trainer,
+        Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=run.incident) as checkpoints,
+    ):
         state = _restored(checkpoints, run, trainer.initial_state())
         start = int(state.step)
         with (

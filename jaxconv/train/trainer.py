@@ -1,10 +1,12 @@
 """An experiment compiled over the devices."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
-from jaxconv.data import Dataset, batch_indices, batches
+from jaxconv.data import Batch, Dataset, Loader, batch_indices, batches
+from jaxconv.train.bad_images import BadImages
 from jaxconv.train.evaluate import evaluate
 from jaxconv.train.experiment import Experiment
 from jaxconv.train.parallel import (
@@ -43,6 +45,9 @@ class Trainer:
         self._optimizer = experiment.optimizer(self.schedule)
         self._apply, self._params, self._batch_stats = experiment.model()
         data = experiment.train_data
+        self.bad_images = BadImages(experiment.max_bad_images)
+        self._loader = Loader((data, experiment.eval_data), workers=experiment.workers)
+        self._read_ahead: tuple[int, Iterator[Batch]] | None = None
         self._resident = isinstance(data, Dataset) and data.in_memory and data.images.nbytes <= RESIDENT_BYTES
         step = make_train_step(
             self._apply,
@@ -59,6 +64,17 @@ class Trainer:
             self.mesh,
             batch_arguments=3,
         )
+
+    def __enter__(self) -> "Trainer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads and processes that read images."""
+        self._read_ahead = None
+        self._loader.close()
 
     def _compiled(self, step: Callable[..., TrainState]) -> Callable[..., TrainState]:
         if not self._resident:
@@ -78,8 +94,8 @@ class Trainer:
         """Take the steps from `first` to `last`; yields (steps taken, state) after each piece that was dispatched."""
         e = self.experiment
         if not self._resident:
-            for step, batch in enumerate(batches(e.train_data, e.seed, first, last, e.batch_size), first):
-                state = self._step(state, *shard_batch(batch, self.mesh))
+            for step in range(first, last):
+                state = self._step(state, *shard_batch(self._batch(step), self.mesh))
                 yield step + 1, state
             return
         piece = 1 if unrolls() else last - first
@@ -90,6 +106,19 @@ class Trainer:
             ]
             state = self._step(state, shard_batch(np.stack(rows).astype(np.int32), self.mesh, axis=1))
             yield start + piece, state
+
+    def _batch(self, step: int) -> Batch:
+        """The batch of a step; those of the steps after it are being read, across the ends of stretches and epochs."""
+        e = self.experiment
+        if self._read_ahead is None or self._read_ahead[0] != step:
+            last = max(e.total_steps, step + 1)
+            on_bad = partial(self.bad_images.drawn, e.train_data.split)
+            ahead = batches(e.train_data, e.seed, step, last, e.batch_size, loader=self._loader, on_bad=on_bad)
+        else:
+            ahead = self._read_ahead[1]
+        batch = next(ahead)
+        self._read_ahead = (step + 1, ahead)
+        return batch
 
     def evaluate(self, state: TrainState) -> dict[str, float | int]:
         """Loss and accuracy on the evaluation data, each image counted once."""
@@ -102,4 +131,5 @@ class Trainer:
             self.experiment.eval_data,
             batch_size=size,
             mesh=self.mesh,
+            loader=self._loader,
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,21 @@ class ImageFolder:
                 f"{root / evaluation[0]} has the classes of {root / 'train'} only; got also {sorted(unknown)}."
             )
         return cls(root, classes, {split: _labelled(root / split, classes) for split in ("train", evaluation[0])})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: of a million paths, one string and one array."""
+        splits = {
+            split: ("\0".join(str(path) for path, _ in files), np.array([label for _, label in files], np.int32))
+            for split, files in self.splits.items()
+        }
+        return {"root": self.root, "classes": self.classes, "splits": splits}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        splits = {
+            split: [(Path(path), label) for path, label in zip(paths.split("\0"), labels.tolist(), strict=True)]
+            for split, (paths, labels) in state["splits"].items()
+        }
+        self.__dict__.update({**state, "splits": splits})
 
     @cached_property
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxconv.data.dataset import AnyDataset, StreamedDataset
 from jaxconv.data.order import batch_indices
-from jaxconv.data.worker import Worker
+from jaxconv.data.worker import Worker, pickled_for_workers
 
 _AHEAD_BYTES = 2**30
 _THREADS = 16
@@ -29,6 +29,7 @@ class Loader:
 
     Raises:
         ValueError: if `workers` is negative.
+        TypeError: if workers could not import the records of a data set.
     """
 
     def __init__(self, datasets: Sequence[AnyDataset] = (), *, workers: int = 0) -> None:
@@ -36,7 +37,8 @@ class Loader:
             raise ValueError(f"workers must be zero or positive; got {workers}.")
         streamed = [dataset for dataset in datasets if isinstance(dataset, StreamedDataset)]
         self._by_workers = streamed if workers else []
-        self.workers = [Worker(streamed) for _ in range(workers)] if streamed else []
+        pickled = pickled_for_workers(self._by_workers)
+        self.workers = [Worker(streamed, pickled) for _ in range(workers)] if streamed else []
         self._idle: SimpleQueue[Worker] = SimpleQueue()
         for worker in self.workers:
             self._idle.put(worker)

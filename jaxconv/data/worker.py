@@ -32,15 +32,31 @@ class LoaderError(ChildProcessError):
     """A loader worker died; the message says of what, and what it was reading."""
 
 
+def pickled_for_workers(datasets: Sequence[StreamedDataset]) -> bytes:
+    """The data sets as a worker is told of them.
+
+    Raises:
+        TypeError: if the records of one are defined in the program itself, which workers do not import.
+    """
+    for dataset in datasets:
+        if type(dataset.records).__module__ == "__main__":
+            raise TypeError(
+                "records that loader workers read are defined in a module that can be imported; "
+                f"{type(dataset.records).__qualname__} is defined in the program itself."
+            )
+    return pickle.dumps(list(datasets))
+
+
 class Worker:
     """A process that reads examples of some data sets, for one thread at a time; it starts with the first request.
 
     Args:
         datasets: what it can read.
+        pickled: the same, from `pickled_for_workers`.
     """
 
-    def __init__(self, datasets: Sequence[StreamedDataset]) -> None:
-        self._datasets, self._told = list(datasets), False
+    def __init__(self, datasets: Sequence[StreamedDataset], pickled: bytes) -> None:
+        self._datasets, self._untold = list(datasets), pickled
         self._started: tuple[subprocess.Popen[bytes], Connection] | None = None
 
     @property
@@ -97,10 +113,10 @@ class Worker:
         return process, here
 
     def _ask(self, connection: Connection, dataset: StreamedDataset, indices: Sequence[int]) -> Any:
-        if not self._told:
+        if self._untold:
             connection.send(sys.path)
-            connection.send_bytes(pickle.dumps(self._datasets))
-            self._told = True
+            connection.send_bytes(self._untold)
+            self._untold = b""
         number = next(n for n, known in enumerate(self._datasets) if known is dataset)
         connection.send((number, list(indices)))
         return connection.recv()

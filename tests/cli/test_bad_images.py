@@ -76,21 +76,45 @@ def loaders_of(pid: int) -> list[int]:
     return [int(child) for child in children if "jaxconv.data.worker" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
+def start(command, out):
+    """Starts a streamed run with two workers and waits for its second epoch: the process and its workers."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(jaxconv.__file__).parents[1])}
+    command = [*command, "--out", str(out), "--workers", "2"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not ((out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_text().count("eval") >= 2):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = loaders_of(run.pid)
+    assert len(workers) == 2
+    return run, workers
+
+
+def streamed(folder, epochs):
+    arguments = ["train", "--data", str(folder), *ARGUMENTS, "--epochs", str(epochs), "--quiet"]
+    return [sys.executable, "-c", STREAMED, *arguments]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 42), (signal.SIGINT, 130)])
+def test_a_signal_for_every_process_of_the_job_saves_and_leaves_no_worker(folder, tmp_path, number, code):
+    run, workers = start(streamed(folder, 100_000), tmp_path / "run")
+    with run:
+        for worker in workers:
+            os.kill(worker, number)
+        os.killpg(run.pid, number)
+        _, errors = run.communicate(timeout=30)
+    assert run.returncode == code and "saved at step" in errors
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
 @pytest.mark.faults
 def test_a_killed_worker_ends_the_run_with_its_cause_and_the_same_command_ends_it_as_if_nothing_had_been(
     folder, tmp_path
 ):
-    environment = {**os.environ, "PYTHONPATH": str(Path(jaxconv.__file__).parents[1])}
-    command = [sys.executable, "-c", STREAMED, "train", "--data", str(folder), *ARGUMENTS, "--epochs", "60", "--quiet"]
-    cut = [*command, "--out", str(tmp_path / "cut"), "--workers", "2"]
-    metrics = tmp_path / "cut" / "metrics.jsonl"
-    with subprocess.Popen(cut, stderr=subprocess.PIPE, text=True, env=environment) as run:
-        deadline = time.monotonic() + 120
-        while not (metrics.exists() and metrics.read_text().count("eval") >= 2):
-            assert run.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        workers = loaders_of(run.pid)
-        assert len(workers) == 2
+    command = streamed(folder, 60)
+    run, workers = start(command, tmp_path / "cut")
+    with run:
         began = time.monotonic()
         os.kill(workers[0], signal.SIGKILL)
         _, errors = run.communicate(timeout=60)
@@ -99,6 +123,9 @@ def test_a_killed_worker_ends_the_run_with_its_cause_and_the_same_command_ends_i
     assert f"a loader worker must live as long as the run; process {workers[0]} was ended by SIGKILL" in errors
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     assert not (tmp_path / "cut" / "result.json").exists()
-    for again in (cut, [*command, "--out", str(tmp_path / "whole")]):
-        assert subprocess.run(again, check=False, env=environment, capture_output=True).returncode == 0
-    assert metrics.read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    for name in ("cut", "whole"):
+        main_again = [*command, "--out", str(tmp_path / name)]
+        environment = {**os.environ, "PYTHONPATH": str(Path(jaxconv.__file__).parents[1])}
+        assert subprocess.run(main_again, check=False, env=environment, capture_output=True).returncode == 0
+    metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("cut", "whole")]
+    assert metrics[0] == metrics[1]

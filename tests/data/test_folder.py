@@ -1,4 +1,5 @@
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -136,3 +137,10 @@ def test_the_fingerprint_changes_with_any_file(animals):
     second = ImageFolder.open(animals).fingerprint
     save(animals / "train" / "dog" / "new.png")
     assert len({first, second, ImageFolder.open(animals).fingerprint}) == 3
+
+
+def test_a_folder_is_the_same_after_it_was_sent_to_another_process(animals):
+    folder = ImageFolder.open(animals)
+    sent = pickle.loads(pickle.dumps(folder))
+    assert (sent.root, sent.classes, sent.splits) == (folder.root, folder.classes, folder.splits)
+    assert sent.fingerprint == folder.fingerprint

@@ -16,7 +16,7 @@ from data.damaged import damaged_folder
 import jaxconv
 from jaxconv.data import Loader, LoaderError, StreamedDataset, batches, ordered_batches
 from jaxconv.data.folder import FolderRecords, ImageFolder
-from jaxconv.data.worker import Worker
+from jaxconv.data.worker import Worker, pickled_for_workers
 
 pytestmark = pytest.mark.faults
 
@@ -188,9 +188,16 @@ def test_a_worker_that_cannot_start_is_said(monkeypatch):
         list(ordered_batches(dataset, 5, loader=loader))
 
 
+def test_records_that_a_worker_could_not_import_are_refused(monkeypatch):
+    monkeypatch.setattr(Records, "__module__", "__main__")
+    with pytest.raises(TypeError, match="defined in a module that can be imported; Records is defined in the program"):
+        Loader([made()], workers=1)
+
+
 def test_a_worker_that_hangs_does_not_hold_up_the_end():
     """A stopped process gives no answer and no error; to close the loader takes no longer for it."""
-    worker, got = Worker([dataset := made()]), []
+    dataset, got = made(), []
+    worker = Worker([dataset], pickled_for_workers([dataset]))
     worker.read(dataset, [1])
     os.kill(worker.pid, signal.SIGSTOP)
 

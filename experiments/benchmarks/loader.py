@@ -2,7 +2,8 @@
 
 Each way reads the same batches of the training split, in the order of the steps, decoded and cropped to `--image-size`;
 the batches are compared first. The ways take turns, in an order that flips every round; a ratio is the median over the
-rounds of the ratios within a round. The files are read once before, so it is not the disk that is measured.
+rounds of the ratios within a round. On a machine that others use the clock says more about them; the processors' time,
+workers included, is what then compares. The files are read once before, so it is not the disk that is measured.
 
 `serial` decodes in the calling thread. `no decoding` is what a worker process could reach if decoding took no time: how
 fast decoded batches come out of it.
@@ -15,7 +16,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import tyro
@@ -29,6 +30,13 @@ from jaxconv.data.folder import FolderRecords, ImageFolder
 from jaxconv.data.prefetch import Batch
 
 SEED = 0
+
+
+class Cost(NamedTuple):
+    """What reading took: by the clock, and of the processors."""
+
+    images_per_second: float
+    cpu_milliseconds: float
 
 
 def loader(
@@ -69,13 +77,13 @@ def loader(
     )
     _require_equal(streams)
     names = list(streams)
-    rates: dict[str, list[float]] = {name: [] for name in names}
+    costs: dict[str, list[Cost]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names if number % 2 == 0 else reversed(names):
-            rates[name].append(_images_per_second(streams[name], batches_a_round))
+            costs[name].append(_cost(streams[name], loaders.get(name), batches_a_round))
     for each in loaders.values():
         each.close()
-    _show(rates, f"{threads} threads")
+    _show(costs, f"{threads} threads")
     return 0
 
 
@@ -88,23 +96,34 @@ def _require_equal(streams: dict[str, Iterator[Batch]]) -> None:
             raise ValueError(f"all ways must read the same batches; {name} read others than serial.")
 
 
-def _images_per_second(stream: Iterator[Batch], count: int) -> float:
+def _cost(stream: Iterator[Batch], loader: Loader | None, count: int) -> Cost:
     """From the moment that what had been read ahead is used up."""
     for _ in range(4):
         next(stream)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), _cpu_seconds(loader)
     images = sum(len(next(stream)[1]) for _ in range(count))
-    return images / (time.perf_counter() - start)
+    return Cost(images / (time.perf_counter() - start), 1000 * (_cpu_seconds(loader) - cpu) / images)
 
 
-def _show(rates: dict[str, list[float]], base: str) -> None:
-    table = Table("", "images/s, median (least to most)", f"times {base}")
-    for name, values in rates.items():
-        ratio = statistics.median(a / b for a, b in zip(values, rates[base]))
+def _cpu_seconds(loader: Loader | None) -> float:
+    """Of this process and of the loader's workers."""
+    pids = [worker.pid for worker in loader.workers] if loader else []
+    fields = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split() for pid in pids]
+    return time.process_time() + sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def _show(costs: dict[str, list[Cost]], base: str) -> None:
+    table = Table("", "images/s, median (least to most)", f"times {base}", "ms of CPU an image (least to most)")
+    for name, rows in costs.items():
+        rates, cpu = [row.images_per_second for row in rows], [row.cpu_milliseconds for row in rows]
+        ratio = statistics.median(a.images_per_second / b.images_per_second for a, b in zip(rows, costs[base]))
         table.add_row(
-            name, f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})", f"{ratio:.2f}"
+            name,
+            f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
+            f"{ratio:.2f}",
+            f"{statistics.median(cpu):.2f} ({min(cpu):.2f} to {max(cpu):.2f})",
         )
-    Console(width=100).print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Worker:
             if not isinstance(answer, BaseException):
                 labels, bad, shape = answer
                 images = np.empty(shape, np.uint8)
-                connection.recv_bytes_into(images.reshape(-1).data)  # a connection takes the first axis for the length
+                _receive_into(connection, images)
                 return images, labels, bad
         except (EOFError, OSError) as error:  # its end of the connection is closed, perhaps in the middle of an answer
             raise LoaderError(
@@ -160,7 +160,28 @@ def _answer(connection: Connection, dataset: StreamedDataset, indices: list[int]
         connection.send(_sendable(error))
         return
     connection.send((labels, dataset.bad_among(indices), images.shape))
-    connection.send_bytes(np.ascontiguousarray(images).reshape(-1).data)
+    _send(connection, np.ascontiguousarray(images))
+
+
+def _send(connection: Connection, array: np.ndarray) -> None:
+    """Writes an array of bytes as it is."""
+    left = memoryview(array.reshape(-1))
+    while left:
+        left = left[os.write(connection.fileno(), left) :]
+
+
+def _receive_into(connection: Connection, array: np.ndarray) -> None:
+    """Reads an array of bytes; `Connection.recv_bytes_into` would copy them twice on the way.
+
+    Raises:
+        EOFError: if the other end is closed before.
+    """
+    left = memoryview(array.reshape(-1))
+    while left:
+        count = os.readv(connection.fileno(), [left])
+        if count == 0:
+            raise EOFError("the other end was closed in the middle of an array")
+        left = left[count:]
 
 
 def _sendable(error: Exception) -> Exception:

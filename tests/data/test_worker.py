@@ -136,6 +136,13 @@ def test_workers_live_from_stretch_to_stretch_and_end_with_the_loader():
     assert not any(alive(pid) for pid in pids)
 
 
+def test_a_part_of_a_batch_may_be_empty(pets):
+    dataset = pets()
+    with Loader([dataset], workers=1) as loader:
+        for images, labels in batches(dataset, 0, 0, 3, 4, rows=slice(4, 8), loader=loader):
+            assert images.shape == (0, 32, 32, 3) and labels.shape == (0,)
+
+
 def test_workers_start_when_they_are_needed():
     with Loader([made()], workers=2) as loader:
         assert [w.pid for w in loader.workers] == [None, None]

@@ -27,12 +27,12 @@ OUTSIDE = {
     "nn": {"jax", "numpy", "jaxtyping", "flax"},
     "models": {"jax", "numpy", "jaxtyping", "flax"},
     "weights": {"numpy", "ml_dtypes", "safetensors", "huggingface_hub", "jaxtyping"},
-    "data": {"jax", "numpy", "jaxtyping", "grain", "tensorflow_datasets", "array_record", "PIL", "rich", "tensorflow"},
+    "data": {"jax", "numpy", "jaxtyping", "tensorflow_datasets", "array_record", "PIL", "rich", "tensorflow"},
     "train": {"jax", "numpy", "jaxtyping", "optax", "rich", "safetensors", "tensorboardX"},
     "explain": {"jax", "numpy", "jaxtyping", "flax", "matplotlib", "rich"},
     "cli": {"jax", "numpy", "jaxtyping", "tyro", "rich", "optax", "flax"},
 }
-LAZY = {"tensorflow_datasets", "tensorflow", "torch", "pandas", "matplotlib", "huggingface_hub", "grain", "PIL"}
+LAZY = {"tensorflow_datasets", "tensorflow", "torch", "pandas", "matplotlib", "huggingface_hub", "PIL"}
 """Imported only where they are used, never with the module."""
 
 

@@ -8,7 +8,7 @@ import tyro
 from rich.table import Table
 
 from jaxconv.cli.knobs import LOSSES
-from jaxconv.cli.restored import Restored
+from jaxconv.cli.restored import Restored, warn
 from jaxconv.cli.show import show
 from jaxconv.data import load_dataset
 from jaxconv.train.evaluate import evaluate as measure
@@ -39,18 +39,23 @@ def evaluate(
     mesh = data_mesh(devices)
     data = model.run.record["data"]
     _, test = load_dataset(data["name"], data_dir=data_dir, image_size=model.run.settings["image_size"])
+    for why in test.left_out.values():
+        warn(f"bad image, left out: {why}")
     step = make_eval_step(model.apply, loss=LOSSES[model.run.settings["loss"]], preprocess=model.preprocess)
     params, batch_stats = replicate((model.params, model.batch_stats), mesh)
     size = -(-min(batch_size, len(test)) // mesh.size) * mesh.size
     compiled = compile_evaluation(step, mesh, batch_arguments=3)
     metrics = measure(compiled, params, batch_stats, test, batch_size=size, mesh=mesh)
+    left_out = {"left_out": len(test.left_out)} if test.left_out else {}
     if as_json:
-        print(json.dumps({"run": str(run), "step": model.step, "data": data["name"], **metrics}))
+        print(json.dumps({"run": str(run), "step": model.step, "data": data["name"], **metrics, **left_out}))
         return 0
     table = Table(show_header=False)
     table.add_row("test accuracy", f"{metrics['accuracy']:.2%}  ({metrics['correct']} of {metrics['images']} images)")
     table.add_row("test loss", f"{metrics['loss']:.4f}")
     table.add_row("model, data", f"{model.run.record['model']['name']}, {data['name']}")
+    if left_out:
+        table.add_row("left out", f"{len(test.left_out)} images that cannot be used")
     table.add_row("checkpoint", f"step {model.step} of {run}")
     show(table)
     return 0

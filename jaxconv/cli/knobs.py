@@ -17,11 +17,11 @@ from jaxconv.data import AnyDataset, load_dataset, normalization
 from jaxconv.functional.augment import random_flip, random_shift
 from jaxconv.models import create_model, model_info
 from jaxconv.nn import functionalize
-from jaxconv.train import OPTIMIZERS, Experiment, Preprocess, make_optimizer, make_schedule
+from jaxconv.train import MOST_BAD_IMAGES, OPTIMIZERS, Experiment, Preprocess, make_optimizer, make_schedule
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {"cross_entropy": F.cross_entropy, "hinge": F.multiclass_hinge}
 
-PLACES = ("data_dir", "devices")
+PLACES = ("data_dir", "devices", "workers", "max_bad_images")
 """Knobs that say where a run happens, not what it computes: they may differ when it goes on."""
 
 
@@ -75,11 +75,19 @@ class Knobs:
     devices: int | None = None
     """How many devices share a batch. Default: all."""
 
+    workers: int = 0
+    """Processes that decode images, of data too large to be kept decoded. Default: threads of this process."""
+    max_bad_images: int = MOST_BAD_IMAGES
+    """How many images that cannot be used are replaced and named; one more ends the run with their list."""
+
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "image_size", "devices"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"--{name.replace('_', '-')} must be positive; got {value}.")
+        for name in ("workers", "max_bad_images"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name.replace('_', '-')} must be zero or positive; got {getattr(self, name)}.")
         if not 0 <= self.weight_decay < float("inf"):
             raise ValueError(f"--weight-decay must be zero or positive; got {self.weight_decay}.")
         if not 0 <= self.seed < 2**32:
@@ -135,6 +143,8 @@ def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = Non
         seed=knobs.seed,
         devices=knobs.devices,
         ema_decay=knobs.ema_decay,
+        workers=knobs.workers,
+        max_bad_images=knobs.max_bad_images,
         settings={**knobs.settings(), **({"model_options": model_options} if model_options else {})},
         record=_record(knobs, options, preprocess, train_data),
     )

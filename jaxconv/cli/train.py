@@ -50,6 +50,11 @@ def report(experiment: Experiment, result: Result) -> None:
     table = Table(title=None, show_header=False)
     table.add_row("test accuracy", f"{metrics['accuracy']:.2%}  ({metrics['correct']} of {metrics['images']} images)")
     table.add_row("test loss", f"{metrics['loss']:.4f}")
+    bad, left_out = len(experiment.train_data.bad), len(experiment.eval_data.left_out)
+    if bad or left_out:
+        table.add_row(
+            "bad images", f"{bad} replaced in training, {left_out} left out of the test; named in bad_images.jsonl"
+        )
     table.add_row("epochs, steps", f"{experiment.epochs}, {result.steps:,}")
     if result.images_per_second:
         table.add_row("training speed", f"{result.images_per_second:,.0f} images/s")

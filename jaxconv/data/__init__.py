@@ -8,15 +8,19 @@ from jaxconv.data.image import ImageError, list_images, read_crop, read_image
 from jaxconv.data.imagenet import imagenet_classes
 from jaxconv.data.load import load_dataset
 from jaxconv.data.order import batch_indices
-from jaxconv.data.prefetch import batches, ordered_batches
+from jaxconv.data.prefetch import Batch, Loader, batches, ordered_batches
 from jaxconv.data.statistics import normalization
+from jaxconv.data.worker import LoaderError
 
 __all__ = [
     "AnyDataset",
+    "Batch",
     "Dataset",
     "DownloadError",
     "EvaluationCrop",
     "ImageError",
+    "Loader",
+    "LoaderError",
     "StreamedDataset",
     "batch_indices",
     "batches",

@@ -1,13 +1,16 @@
 """What a data set is: uint8 images, int32 labels, named classes; in memory or decoded on access."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Int32, UInt8
+
+from jaxconv.data.pixels import as_images
+from jaxconv.data.records import Records
+from jaxconv.data.usable import read_usable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,6 +24,8 @@ class Dataset:
         labels: int32 of shape (n,), each an index into `classes`.
         classes: the name of each class.
         cache: folder that keeps what was computed from this split; None for arrays made in memory.
+        bad: by position, why an example could not be used; another one stands there, see `read_usable`.
+        left_out: by position in the files, why an example could not be used that is no part of this split for it.
 
     Raises:
         ValueError: if the arrays do not fit these descriptions or each other.
@@ -32,6 +37,8 @@ class Dataset:
     labels: np.ndarray
     classes: tuple[str, ...]
     cache: Path | None = None
+    bad: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -101,45 +108,9 @@ class Dataset:
         indices = np.asarray(indices)
         return np.asarray(self.images[indices]), np.asarray(self.labels[indices])
 
-
-@runtime_checkable
-class Records(Protocol):
-    """Encoded examples of one split that can be read in any order: what a `Dataset` is decoded from."""
-
-    @property
-    def name(self) -> str:
-        """The name of the data set."""
-        ...
-
-    @property
-    def split(self) -> str:
-        """The name of the split."""
-        ...
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The name of each class."""
-        ...
-
-    def __len__(self) -> int:
-        """The number of examples."""
-        ...
-
-    def key(self) -> dict[str, str]:
-        """What names these examples for a cache: kind, version, place."""
-        ...
-
-    def fingerprint(self) -> str:
-        """A digest that changes when the files do."""
-        ...
-
-    def shape(self, image_size: int | None, progress: bool) -> tuple[int, int, int]:
-        """Height, width and channels that every image is brought to."""
-        ...
-
-    def read(self, indices: Sequence[int], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Decodes examples: uint8 (b, *shape) and int32 (b,); may be called from several threads at a time."""
-        ...
+    def bad_among(self, indices: Sequence[int]) -> dict[int, str]:
+        """Those of these positions at which another example stands, and why."""
+        return _among(self.bad, indices)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,11 +123,16 @@ class StreamedDataset:
         records: the encoded examples.
         image_shape: height, width and channels of every image.
         cache: folder that keeps what was computed from this split.
+        bad: by position, why an example could not be used, as far as examples have been read; another one stands
+            there, see `read_usable`.
+        left_out: by position in the files, why an example could not be used that is no part of this split for it.
     """
 
     records: Records
     image_shape: tuple[int, int, int]
     cache: Path | None = None
+    bad: dict[int, str] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -183,48 +159,18 @@ class StreamedDataset:
 
     def gather(self, indices: npt.ArrayLike) -> tuple[UInt8[np.ndarray, "b h w c"], Int32[np.ndarray, " b"]]:
         """Images (b, h, w, c) and labels (b,) at these positions, decoded one after the other."""
-        return self.records.read(np.asarray(indices).tolist(), self.image_shape)
+        return read_usable(self.records, np.asarray(indices).tolist(), self.image_shape, self.bad)
+
+    def bad_among(self, indices: Sequence[int]) -> dict[int, str]:
+        """Those of these positions, all read before, at which another example stands, and why."""
+        return _among(self.bad, indices)
 
 
 AnyDataset = Dataset | StreamedDataset
 
 
-def as_images(images: np.ndarray) -> UInt8[np.ndarray, "n h w c"]:
-    """Brings an array of images to uint8 of shape (n, h, w, c).
-
-    Args:
-        images: (n, h, w, c) or (n, h, w); uint8, or floats in [0, 1].
-
-    Returns:
-        The same images; a view where they were uint8 already.
-
-    Raises:
-        ValueError: if the array has another rank, type or range.
-    """
-    if images.ndim not in (3, 4):
-        raise ValueError(f"images have shape (n, h, w, c), or (n, h, w) for one channel; got {images.shape}.")
-    if images.dtype != np.uint8:
-        images = unit_to_uint8(images)
-    return images if images.ndim == 4 else images[..., None]
-
-
-def unit_to_uint8(values: np.ndarray) -> UInt8[np.ndarray, "..."]:
-    """Maps floats in [0, 1] to the nearest of 0 to 255.
-
-    Args:
-        values: floats of any shape.
-
-    Returns:
-        uint8 of the same shape.
-
-    Raises:
-        ValueError: if the values are no floats or leave [0, 1] (NaN does).
-    """
-    if not np.issubdtype(values.dtype, np.floating):
-        raise ValueError(f"pixels are uint8 from 0 to 255 or floats from 0 to 1; got {values.dtype}.")
-    if values.size and not (values.min() >= 0 and values.max() <= 1):
-        raise ValueError(f"float pixels lie in [0, 1]; got values from {values.min()} to {values.max()}.")
-    return np.rint(values * 255).astype(np.uint8)
+def _among(bad: Mapping[int, str], indices: Sequence[int]) -> dict[int, str]:
+    return {index: bad[index] for index in indices if index in bad} if bad else {}
 
 
 def _as_labels(labels: np.ndarray) -> Int32[np.ndarray, " n"]:

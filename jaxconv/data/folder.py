@@ -1,16 +1,18 @@
 """A folder of class folders of images as a data set."""
 
 import dataclasses
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxconv.data.image import image_header, list_images, read_image
+from jaxconv.data.image import ImageError, image_header, list_images, read_image
 from jaxconv.data.prepared import DEFAULT_IMAGE_SIZE, HOLD_OUT_EVERY
 from jaxconv.data.progress import track
 
@@ -59,31 +61,59 @@ class ImageFolder:
             )
         return cls(root, classes, {split: _labelled(root / split, classes) for split in ("train", evaluation[0])})
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: of a million paths, one string and one array."""
+        splits = {
+            split: ("\0".join(str(path) for path, _ in files), np.array([label for _, label in files], np.int32))
+            for split, files in self.splits.items()
+        }
+        return {"root": self.root, "classes": self.classes, "splits": splits}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        splits = {
+            split: [(Path(path), label) for path, label in zip(paths.split("\0"), labels.tolist(), strict=True)]
+            for split, (paths, labels) in state["splits"].items()
+        }
+        self.__dict__.update({**state, "splits": splits})
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the names, sizes and times of all images."""
         digest = hashlib.sha256()
         for split, files in self.splits.items():
             for path, label in files:
-                stat = path.stat()
-                digest.update(f"{split} {label} {path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+                try:
+                    stat = path.stat()
+                except OSError as error:  # a link to nothing is a file that cannot be used, like others
+                    digest.update(f"{split} {label} {path} {errno.errorcode.get(error.errno or 0)}\n".encode())
+                else:
+                    digest.update(f"{split} {label} {path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
     def shape(self, image_size: int | None, progress: bool) -> tuple[int, int, int]:
         """What the images of all splits are brought to; reads the header of each file.
 
         One channel if all are gray, else three; `image_size` squared, else their own size if all have the same,
-        else `DEFAULT_IMAGE_SIZE` squared.
+        else `DEFAULT_IMAGE_SIZE` squared. Files without a readable header have no say in it.
+
+        Raises:
+            ImageError: if no file has a readable header.
         """
         paths = [path for files in self.splits.values() for path, _ in files]
-        found = set()
         with (
             track(f"Looking at {self.root.name}", len(paths), unit="images", shown=progress) as advance,
             ThreadPoolExecutor() as pool,
         ):
-            for header in pool.map(image_header, paths, chunksize=64):
+            found = set()
+            for header in pool.map(_header, paths):
                 found.add(header)
                 advance(1)
+        found.discard(None)
+        if not found:
+            raise ImageError(
+                f"one image at least has a readable header; of the {len(paths):,} in {self.root} none has, "
+                f"{paths[0]} for one."
+            )
         channels = max(channels for _, _, channels in found)
         sizes = {(h, w) for h, w, _ in found}
         if image_size is None and len(sizes) == 1:
@@ -136,6 +166,13 @@ class FolderRecords:
         for row, (path, _) in enumerate(chosen):
             images[row] = read_image(path, channels=channels, size=(h, w))
         return images, np.array([label for _, label in chosen], np.int32)
+
+
+def _header(path: Path) -> tuple[int, int, int] | None:
+    try:
+        return image_header(path)
+    except ImageError:
+        return None
 
 
 def _class_folders(folder: Path) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxconv.data.dataset import AnyDataset, Dataset, Records
+from jaxconv.data.dataset import AnyDataset, Dataset
 from jaxconv.data.decoded import open_split
 from jaxconv.data.digits import load_digits
 from jaxconv.data.folder import FolderRecords, ImageFolder
@@ -17,6 +17,7 @@ from jaxconv.data.places import roots as search_roots
 from jaxconv.data.prepare import prepare, prepare_with_tfds, published_version
 from jaxconv.data.prepared import HOLD_OUT_EVERY, TfdsRecords, find_prepared, prepared_names, stored_splits
 from jaxconv.data.progress import say
+from jaxconv.data.records import Records
 
 
 def load_dataset(
@@ -45,12 +46,13 @@ def load_dataset(
     Returns:
         (train, evaluation). Evaluation is the split `test`, else `validation` (which also takes the place of a
         test split without labels); of a set that has neither, every fifth example is held out. A split that would
-        take more than 8 GiB decoded comes as a `StreamedDataset`.
+        take more than 8 GiB decoded comes as a `StreamedDataset`. In the place of an image that cannot be used stands
+        another one in `train` (its `bad`); from `evaluation` it is left out (its `left_out`); see `open_split`.
 
     Raises:
         ValueError: if no such data set is known (the closest names are listed), it has no image or no label, or
             it cannot be prepared without TensorFlow.
-        ImageError: if an image cannot be used.
+        ImageError: if too many images in a row cannot be used.
         DownloadError: if a published file cannot be had.
     """
     if image_size is not None and not isinstance(image_size, int | np.integer):
@@ -65,7 +67,7 @@ def load_dataset(
     train, evaluation = _records(name, roots, progress)
     return (
         open_split(train, image_size, progress=progress),
-        open_split(evaluation, image_size, progress=progress),
+        open_split(evaluation, image_size, bad_images="leave out", progress=progress),
     )
 
 

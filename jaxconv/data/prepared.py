@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxconv.data.crop import covering
-from jaxconv.data.image import open_image, to_array
+from jaxconv.data.image import ImageError, open_image, to_array
 
 DEFAULT_IMAGE_SIZE = 160
 """Side in pixels of the square that images of differing sizes are brought to: that of Imagenette's small form."""
@@ -92,13 +92,21 @@ class TfdsRecords:
         h, w, channels = shape
         image_key, _, label_key, _ = self._features
         images, labels = np.empty((len(indices), h, w, channels), np.uint8), np.empty(len(indices), np.int32)
-        examples = self._source.__getitems__(self._indices[list(indices)].tolist())
+        examples = self._examples(indices)
         for row, (index, example) in enumerate(zip(indices, examples, strict=True)):
             name = f"{self.name}, {self.split}, example {index}"
             with open_image(example[image_key], name) as image:
                 images[row] = to_array(image, name, channels=channels, crop=covering((h, w)))
             labels[row] = example[label_key]
         return images, labels
+
+    def _examples(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
+        """The examples with their images still encoded; array_record verifies the digest of each."""
+        try:
+            return self._source.__getitems__(self._indices[list(indices)].tolist())
+        except RuntimeError as error:
+            which = f"example {indices[0]}" if len(indices) == 1 else f"one of {len(indices)} examples"
+            raise ImageError(f"{self.name}, {self.split}, {which}: not a readable record ({error}).") from error
 
     def labelled(self) -> bool:
         """Whether the examples have labels; TFDS marks a secret label as -1."""

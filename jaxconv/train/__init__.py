@@ -1,5 +1,6 @@
 """Training: experiments, the step, the loop, checkpoints. It knows pytrees, not models."""
 
+from jaxconv.train.bad_images import MOST_BAD_IMAGES, BadImagesError
 from jaxconv.train.checkpoint import CheckpointError, NonFiniteError
 from jaxconv.train.experiment import Experiment, Result
 from jaxconv.train.loop import fit
@@ -13,8 +14,10 @@ from jaxconv.train.stop import Stopped
 from jaxconv.train.trainer import Trainer
 
 __all__ = [
+    "MOST_BAD_IMAGES",
     "OPTIMIZERS",
     "SCHEDULES",
+    "BadImagesError",
     "CheckpointError",
     "Experiment",
     "NonFiniteError",

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxconv.data import AnyDataset
+from jaxconv.data import AnyDataset, Loader, ordered_batches
 from jaxconv.train.parallel import local_rows, shard_batch
 
 AHEAD = 2
@@ -15,7 +15,7 @@ AHEAD = 2
 
 
 def padded_batches(
-    dataset: AnyDataset, batch_size: int, rows: slice = slice(None)
+    dataset: AnyDataset, batch_size: int, *, rows: slice = slice(None), loader: Loader | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Images, labels and a mask in the order of the data set; the last batch is filled up, the mask says with what.
 
@@ -23,12 +23,14 @@ def padded_batches(
         dataset: of any length.
         batch_size: images a batch; every batch has this many.
         rows: which of them are given.
+        loader: reads the batches ahead; None has threads of their own do so.
     """
-    for start in range(0, len(dataset), batch_size):
-        positions = np.arange(start, start + batch_size)[rows]
-        mask = positions < len(dataset)
-        images, labels = dataset.gather(np.where(mask, positions, 0))
-        yield images, labels, mask
+    count = len(range(*rows.indices(batch_size)))
+    for number, (images, labels) in enumerate(ordered_batches(dataset, batch_size, rows=rows, loader=loader)):
+        missing = count - len(labels)
+        filled = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else images
+        mask = number * batch_size + np.arange(batch_size)[rows] < len(dataset)
+        yield filled, np.pad(labels, (0, missing)), mask
 
 
 def evaluate(
@@ -40,6 +42,7 @@ def evaluate(
     batch_size: int,
     mesh: Mesh,
     beat: Callable[[], None] = lambda: None,
+    loader: Loader | None = None,
 ) -> dict[str, float | int]:
     """Loss and accuracy over every image of `dataset`, each counted once.
 
@@ -51,12 +54,13 @@ def evaluate(
         batch_size: a multiple of the number of devices.
         mesh: over which `step` was compiled.
         beat: called after each batch.
+        loader: reads the images; None has threads of their own do so.
 
     Returns:
         `loss` (mean), `accuracy` (share of correct images), `correct` and `images` (counts).
     """
     sums: list[dict[str, Any]] = []
-    for batch in padded_batches(dataset, batch_size, local_rows(batch_size, mesh)):
+    for batch in padded_batches(dataset, batch_size, rows=local_rows(batch_size, mesh), loader=loader):
         if len(sums) >= AHEAD:
             jax.block_until_ready(sums[-AHEAD])
         beat()

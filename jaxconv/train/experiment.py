@@ -11,6 +11,7 @@ import optax
 
 from jaxconv import functional as F
 from jaxconv.data import AnyDataset
+from jaxconv.train.bad_images import MOST_BAD_IMAGES
 from jaxconv.train.preprocess import Preprocess
 from jaxconv.train.step import Loss
 
@@ -38,6 +39,8 @@ class Experiment:
         batch_size: images a step, over all devices.
         seed: of the weights, the order of examples and every random number.
         devices: how many to use; None takes all.
+        workers: processes that decode images of data sets too large to be kept decoded; 0 has threads do it.
+        max_bad_images: how many images that cannot be used the run may have; one more ends it with their list.
         ema_decay: decay a step of a moving average of the parameters, which is then evaluated; None keeps none.
         settings: the JSON values that define the run; a run directory is continued only by equal ones.
         record: JSON values that let the model be built again (`jaxconv eval`, `jaxconv predict`).
@@ -59,6 +62,8 @@ class Experiment:
     batch_size: int
     seed: int = 0
     devices: int | None = None
+    workers: int = 0
+    max_bad_images: int = MOST_BAD_IMAGES
     ema_decay: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -71,6 +76,9 @@ class Experiment:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
+        for name in ("workers", "max_bad_images"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be zero or positive; got {getattr(self, name)}.")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must lie between 0 and 1; got {self.ema_decay}.")
         if not 0 <= self.seed < 2**32:

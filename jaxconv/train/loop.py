@@ -51,6 +51,8 @@ def fit(
         RunError: if `out` holds something else, or is in use; the message names what differs.
         ValueError: if the batch cannot be divided among the devices, or a setting is none of its values.
         NotFiniteError: if a number is no longer finite and `on_nan` knows no remedy.
+        BadImagesError: if more images cannot be used than the experiment allows.
+        LoaderError: if a loader worker dies.
         CheckpointError: if a checkpoint cannot be written, unless `saving` says to continue.
         Stopped: after SIGINT or SIGTERM, once the state is saved.
     """
@@ -61,7 +63,7 @@ def fit(
     clock = Clock(experiment.batch_size)
     trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
     run = Run(Path(out), experiment.settings, experiment.record)
-    with ExitStack() as held, Watchdog(hang_seconds) as watchdog:
+    with ExitStack() as held, trainer, Watchdog(hang_seconds) as watchdog:
 
         def begin() -> dict[str, Any] | None:
             started = Run.start(run.directory, run.settings, run.record)
@@ -93,13 +95,15 @@ def _train(
 ) -> tuple[TrainState, dict[str, float | int]]:
     first, total = is_first(), trainer.experiment.total_steps
     incident = run.incident if first else lambda text: None
+    directory = run.directory if first else None
+    trainer.bad_images.keep(directory, incident, [trainer.experiment.train_data, trainer.experiment.eval_data])
     with Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=incident) as checkpoints:
         recovery = Recovery(trainer, checkpoints, run.directory / "left_out.jsonl", incident)
         state = recovery.state()
         start = int(state.step)
         with (
             StopRequest() as request,
-            Records(run.directory if first else None, start, say=incident) as records,
+            Records(directory, start, say=incident) as records,
             Display(total, start, show=progress and first) as display,
         ):
             if start:

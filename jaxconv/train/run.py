@@ -5,8 +5,9 @@ run.json           `settings` (what defines the run) and `record` (how to build 
 environment.json   versions, device, commit
 metrics.jsonl      losses and accuracies: equal bits for equal settings
 timing.jsonl       images per second at the same steps
-incidents.jsonl    what went wrong without ending the run: damaged checkpoints, failed saves, NaN and infinity
+incidents.jsonl    what went wrong without ending the run: damaged checkpoints, failed saves, bad images, NaN
 left_out.jsonl     the steps that `--on-nan rollback` passes over, with the reason
+bad_images.jsonl   the images that cannot be used, if there are any, with the reasons; see `bad_images.py`
 events.out.*       the same for TensorBoard
 checkpoints/       see `checkpoint.py`
 result.json        the final numbers; its presence says that the run is finished

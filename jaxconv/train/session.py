@@ -1,7 +1,7 @@
 """The loop itself: stretches of steps between the points where something is recorded, measured or saved."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxconv.data import ImageError, LoaderError
 from jaxconv.train.checkpoint import CheckpointError, Checkpoints, NonFiniteError
 from jaxconv.train.clock import Clock
 from jaxconv.train.display import Display
@@ -104,7 +105,7 @@ class Session:
         self._stop_if_asked(state, first)
         self.clock.resume()
         done, refreshed = first, time.monotonic()
-        for step, latest in self.trainer.take(state, first, last, left_out):
+        for step, latest in self._taken(state, first, last, left_out):
             state = latest
             if not self.clock.compiled:
                 jax.block_until_ready(state)
@@ -122,6 +123,20 @@ class Session:
                 self._stop_if_asked(state, step)
                 self._save_if_due(state)
         return state
+
+    def _taken(
+        self, state: TrainState, first: int, last: int, left_out: frozenset[int]
+    ) -> Iterator[tuple[int, TrainState]]:
+        """The steps as the trainer takes them; where there is nothing to take them of, what was reached is saved."""
+        try:
+            for step, latest in self.trainer.take(state, first, last, left_out):
+                state = latest
+                yield step, state
+        except (ImageError, LoaderError):
+            if self.checkpoints is not None:
+                with suppress(NonFiniteError):
+                    self._store(self.checkpoints, state)
+            raise
 
     def _evaluate(self, state: TrainState, step: int) -> dict[str, float | int]:
         def beat() -> None:

@@ -6,7 +6,8 @@ from functools import partial
 import jax
 import numpy as np
 
-from jaxconv.data import Dataset, batch_indices, batches
+from jaxconv.data import Batch, Dataset, Loader, batch_indices, batches
+from jaxconv.train.bad_images import BadImages
 from jaxconv.train.evaluate import evaluate
 from jaxconv.train.experiment import Experiment
 from jaxconv.train.parallel import (
@@ -53,6 +54,9 @@ class Trainer:
         self._optimizer = e.optimizer(self.schedule)
         self._apply, self._params, self._batch_stats = e.model()
         data = e.train_data
+        self.bad_images = BadImages(e.max_bad_images)
+        self._loader = Loader((data, e.eval_data), workers=e.workers)
+        self._read_ahead: tuple[int, Iterator[Batch]] | None = None
         self._resident = isinstance(data, Dataset) and data.in_memory and data.images.nbytes <= RESIDENT_BYTES
         options = {"loss": e.loss, "preprocess": e.preprocess, "augment": e.augment, "seed": e.seed}
         self.objective = make_objective(self._apply, **options)
@@ -63,6 +67,17 @@ class Trainer:
         self.is_finite = jax.jit(is_finite)
         evaluation = make_eval_step(self._apply, loss=e.loss, preprocess=e.preprocess)
         self._evaluation = compile_evaluation(evaluation, self.mesh, batch_arguments=3)
+
+    def __enter__(self) -> "Trainer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads and processes that read images."""
+        self._read_ahead = None
+        self._loader.close()
 
     def _compiled(self, step: Callable[..., TrainState]) -> Callable[..., TrainState]:
         if not self._resident:
@@ -107,10 +122,8 @@ class Trainer:
     def _take(self, state: TrainState, first: int, last: int, singly: bool) -> Iterator[tuple[int, TrainState]]:
         e = self.experiment
         if not self._resident:
-            rows = local_rows(e.batch_size, self.mesh)
-            for step, batch in enumerate(batches(e.train_data, e.seed, first, last, e.batch_size), first):
-                local = tuple(array[rows] for array in batch)
-                state = self._step(state, *shard_batch(local, self.mesh, size=e.batch_size))
+            for step in range(first, last):
+                state = self._step(state, *shard_batch(self._read(step), self.mesh, size=e.batch_size))
                 yield step + 1, state
             return
         piece = 1 if singly or unrolls() else max(1, last - first)
@@ -122,6 +135,20 @@ class Trainer:
     def _rows(self, step: int) -> np.ndarray:
         e = self.experiment
         return batch_indices(e.seed, step, length=len(e.train_data), batch_size=e.batch_size)
+
+    def _read(self, step: int) -> Batch:
+        """This process's rows of a step; those of the steps after it are being read, across stretches and epochs."""
+        e = self.experiment
+        if self._read_ahead is None or self._read_ahead[0] != step:
+            last = max(e.total_steps, step + 1)
+            on_bad = partial(self.bad_images.drawn, e.train_data.split)
+            options = {"rows": local_rows(e.batch_size, self.mesh), "loader": self._loader, "on_bad": on_bad}
+            ahead = batches(e.train_data, e.seed, step, last, e.batch_size, **options)
+        else:
+            ahead = self._read_ahead[1]
+        batch = next(ahead)
+        self._read_ahead = (step + 1, ahead)
+        return batch
 
     def evaluate(self, state: TrainState, *, beat: Callable[[], None] = lambda: None) -> dict[str, float | int]:
         """Loss and accuracy on the evaluation data, each image counted once.
@@ -140,4 +167,5 @@ class Trainer:
             batch_size=size,
             mesh=self.mesh,
             beat=beat,
+            loader=self._loader,
         )

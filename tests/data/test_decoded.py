@@ -20,7 +20,7 @@ class Counted:
 
     def __init__(self, count=150, mark="1"):
         self.pixels = np.random.default_rng(4).integers(0, 256, (count, 6, 5, 3), np.uint8)
-        self.mark, self.decoded, self.broken = mark, 0, None
+        self.mark, self.decoded, self.broken = mark, 0, ()
 
     def __len__(self):
         return len(self.pixels)
@@ -36,8 +36,8 @@ class Counted:
 
     def read(self, indices, shape):
         indices = list(indices)
-        if self.broken in indices:
-            raise ImageError("the broken one")
+        if broken := [index for index in indices if index in self.broken]:
+            raise ImageError(f"number {broken[0]} is broken")
         self.decoded += len(indices)
         return self.pixels[indices, : shape[0], : shape[1]], np.array(indices, np.int32) % 3
 
@@ -67,12 +67,12 @@ def test_the_manifest_says_what_it_is(cache):
     open_quietly(Counted(), 4)
     manifest = json.loads((the_entry(cache) / "manifest.json").read_text())
     assert manifest["identity"] == {
-        "format": 1,
-        "key": {"kind": "counted", "image_size": 4},
+        "format": 2,
+        "key": {"kind": "counted", "image_size": 4, "bad_images": "replace"},
         "fingerprint": "1",
         "count": 150,
     }
-    assert manifest["shape"] == [4, 4, 3] and manifest["classes"] == ["a", "b", "c"]
+    assert manifest["shape"] == [4, 4, 3] and manifest["classes"] == ["a", "b", "c"] and manifest["bad"] == {}
 
 
 def test_sizes_are_kept_apart(cache):
@@ -122,15 +122,45 @@ def test_a_damaged_cache_is_made_again(cache, damage):
     assert records.decoded == 150
 
 
-def test_a_bad_image_stops_the_work_and_leaves_nothing(cache):
+def test_a_source_that_has_gone_stops_the_work_and_leaves_nothing(cache):
     records = Counted(5000)
-    records.broken = 70
-    with pytest.raises(ImageError, match="the broken one"):
+    records.broken = range(70, 5000)
+    with pytest.raises(ImageError, match=r"of 100 examples in a row one at least can be used; .* is broken"):
         open_quietly(records)
     assert records.decoded < 5000
     assert [path.name[0] for path in (cache / "decoded").iterdir()] == ["."]  # the lock
-    records.broken = None
+    records.broken = ()
     assert len(open_quietly(records)) == 5000
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_bad_images_are_replaced_or_left_out(cache, monkeypatch, streamed):
+    if streamed:
+        monkeypatch.setattr(decoded, "DECODED_LIMIT_BYTES", 0)
+    records = Counted()
+    records.broken = (3, 149)
+    for _ in range(2):
+        replaced = open_split(records, None, progress=False)
+        images, labels = replaced.gather(range(150))
+        stand_ins = [{3: 4, 149: 0}.get(i, i) for i in range(150)]
+        np.testing.assert_array_equal(images, records.pixels[stand_ins])
+        np.testing.assert_array_equal(labels, np.array(stand_ins) % 3)
+        assert replaced.bad == {3: "number 3 is broken", 149: "number 149 is broken"} and not replaced.left_out
+        shorter = open_split(records, None, bad_images="leave out", progress=False)
+        images, labels = shorter.gather(range(148))
+        np.testing.assert_array_equal(images, np.delete(records.pixels, [3, 149], axis=0))
+        np.testing.assert_array_equal(labels, np.delete(np.arange(150) % 3, [3, 149]))
+        assert len(shorter) == 148 and shorter.left_out == replaced.bad and not shorter.bad
+        assert isinstance(shorter, StreamedDataset if streamed else Dataset)
+    assert len([path for path in (cache / "decoded").iterdir() if path.is_dir()]) == 2
+
+
+def test_a_split_to_measure_on_is_looked_through_once(cache, monkeypatch):
+    monkeypatch.setattr(decoded, "DECODED_LIMIT_BYTES", 0)
+    records = Counted()
+    for _ in range(2):
+        open_split(records, None, bad_images="leave out", progress=False)
+        assert records.decoded == 150
 
 
 def test_a_process_that_is_killed_leaves_nothing_that_counts(cache):

@@ -1,4 +1,5 @@
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -114,10 +115,19 @@ def test_a_gray_folder_has_one_channel(tmp_path):
 def test_a_file_that_is_no_image_is_named(animals, split):
     (animals / split / "dog" / "broken.png").write_bytes(b"no image")
     folder = ImageFolder.open(animals)
-    with pytest.raises(ImageError, match=r"broken.png: not a readable image"):
-        folder.shape(None, False)
+    assert folder.shape(None, False) == (12, 10, 3)  # it has no say in the shape
     with pytest.raises(ImageError, match=r"broken.png: not a readable image"):
         FolderRecords(folder, split).read(range(len(folder.splits[split])), (8, 8, 3))
+
+
+def test_a_link_that_leads_nowhere_is_a_file_that_cannot_be_used(animals):
+    link = animals / "train" / "dog" / "link.png"
+    link.symlink_to(animals / "nowhere.png")
+    folder = ImageFolder.open(animals)
+    assert link in [path for path, _ in folder.splits["train"]]
+    before = folder.fingerprint
+    save(animals / "nowhere.png")
+    assert ImageFolder.open(animals).fingerprint != before
 
 
 def test_the_fingerprint_changes_with_any_file(animals):
@@ -127,3 +137,10 @@ def test_the_fingerprint_changes_with_any_file(animals):
     second = ImageFolder.open(animals).fingerprint
     save(animals / "train" / "dog" / "new.png")
     assert len({first, second, ImageFolder.open(animals).fingerprint}) == 3
+
+
+def test_a_folder_is_the_same_after_it_was_sent_to_another_process(animals):
+    folder = ImageFolder.open(animals)
+    sent = pickle.loads(pickle.dumps(folder))
+    assert (sent.root, sent.classes, sent.splits) == (folder.root, folder.classes, folder.splits)
+    assert sent.fingerprint == folder.fingerprint

@@ -1,10 +1,13 @@
 import io
+import os
+import resource
 
 import numpy as np
 import pytest
+from data import damaged
 from PIL import Image
 
-from jaxconv.data.image import ImageError, list_images, read_image, resize_images
+from jaxconv.data.image import ImageError, list_images, open_image, read_image, resize_images
 
 
 @pytest.fixture
@@ -224,3 +227,41 @@ def test_list_images_refuses_a_folder_without_images(tmp_path):
         list_images(tmp_path)
     with pytest.raises(ValueError, match=r"nowhere is not a folder"):
         list_images(tmp_path / "nowhere")
+
+
+def test_no_flipped_bit_of_a_png_goes_unseen(rng):
+    """Pillow passes over the checksums: without them some of these would be taken for other pixels."""
+    smooth = np.add.outer(np.arange(40), np.arange(50))[..., None] * 2 + rng.integers(0, 20, (40, 50, 3))
+    png = damaged.encoded(Image.fromarray(smooth.astype(np.uint8)), "png")
+    start = png.index(b"IDAT") + 4
+    stop = start + int.from_bytes(png[start - 8 : start - 4])
+    for position in rng.integers(start, stop, 200):
+        data = bytearray(png)
+        data[position] ^= 1 << rng.integers(8)
+        with (
+            pytest.raises(ImageError, match="the name: not a readable image"),
+            open_image(bytes(data), "the name") as i,
+        ):
+            i.load()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.mkdir()])
+def test_what_is_no_file_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match=r"a.jpg: an image is a file; this is none"):
+        read_image(tmp_path / "a.jpg", channels=3)
+
+
+@pytest.mark.parametrize("ending", ["png", "npy"])
+def test_a_fault_of_the_machine_is_no_fault_of_the_image(tmp_path, colours, ending):
+    """With no descriptor left every image would look bad, and a run would go on with other ones than before."""
+    path = tmp_path / f"a.{ending}"
+    np.save(path, colours) if ending == "npy" else Image.fromarray(colours).save(path)
+    read_image(path, channels=3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            read_image(path, channels=3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,11 +1,13 @@
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
 
 from jaxconv.data.image import ImageError
 from jaxconv.data.prepared import TfdsRecords, find_prepared, prepared_names, stored_splits
+from jaxconv.data.usable import read_usable
 
 
 @pytest.fixture
@@ -76,6 +78,37 @@ def test_a_bad_image_is_named(tmp_path, rows, write_tfds):
     directory = write_tfds(tmp_path, "bad", {"train": broken})
     with pytest.raises(ImageError, match="bad, train, example 0: not a readable image"):
         TfdsRecords(directory, "bad", "train", "train").read([0], (12, 12, 3))
+
+
+def test_a_record_that_was_damaged_is_named_and_replaced(directory, rows):
+    """array_record keeps a digest of each record: one flipped bit, wherever it is, is one bad example."""
+    whole, labels = TfdsRecords(directory, "bugs", "train", "train").read(range(9), (12, 12, 3))
+    shard = next(directory.glob("*train*"))
+    data = bytearray(shard.read_bytes())
+    data[data.index(rows[1][4][0]) + 80] ^= 1
+    shard.write_bytes(data)
+    bad: dict[int, str] = {}
+    images, got = read_usable(TfdsRecords(directory, "bugs", "train", "train"), range(9), (12, 12, 3), bad)
+    ((index, why),) = bad.items()
+    assert why.startswith(f"bugs, train, example {index}: not a readable record (Corrupted Riegeli/records file")
+    stand_ins = [(i + 1) % 9 if i == index else i for i in range(9)]
+    np.testing.assert_array_equal(images, whole[stand_ins])
+    np.testing.assert_array_equal(got, labels[stand_ins])
+
+
+def test_a_shard_that_was_cut_is_an_error(directory):
+    shard = next(directory.glob("*train*"))
+    os.truncate(shard, 70_000)
+    with pytest.raises(ImageError, match=r"bugs, train, none of the 9 from .* not a readable record"):
+        read_usable(TfdsRecords(directory, "bugs", "train", "train"), range(9), (12, 12, 3), {})
+
+
+def test_records_can_be_sent_to_another_process_after_they_were_read(directory):
+    records = TfdsRecords(directory, "bugs", "train", "train")
+    here = records.read(range(9), (12, 12, 3))
+    sent = pickle.loads(pickle.dumps(records))
+    for one, other in zip(here, sent.read(range(9), (12, 12, 3)), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_set_without_an_image_or_a_label_is_refused(tmp_path, rows, write_tfds):

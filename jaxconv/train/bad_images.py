@@ -1,0 +1,108 @@
+"""The images of a run that cannot be used: each named once, all counted, too many refused."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from jaxconv.data import AnyDataset, ImageError
+
+MOST_BAD_IMAGES = 10
+"""The budget where none is stated: a few odd files in a million, as every large collection has, are no reason to end
+a run of days; a damaged copy of the data has more at once. (Of ImageNet-1k's odd files, the PNG called JPEG and the
+CMYK ones, none is bad here: they are decoded.)"""
+
+_LISTED = 20
+
+
+class BadImagesError(ImageError):
+    """More images cannot be used than the run may have; the message lists them."""
+
+
+class BadImages:
+    """What is known of the unusable images of a run.
+
+    The record lives in `bad_images.jsonl` of the run directory, one line an image, so that a run that is continued
+    counts what it had found before; the same image is counted once, however often it is drawn.
+
+    Args:
+        most: the budget; one more ends the run.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._found: dict[tuple[str, int], str] = {}
+        self._path: Path | None = None
+        self._say: Callable[[str], None] = lambda text: print(f"jaxconv: {text}", file=sys.stderr, flush=True)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def keep(self, directory: Path | None, say: Callable[[str], None], datasets: Sequence[AnyDataset]) -> None:
+        """Take up the record of a run directory, and note what the splits know to be bad from their decoding.
+
+        Args:
+            directory: of the run; None on a process that writes nothing.
+            say: told of each image that was not known before, and once of those that were.
+            datasets: the splits of the run.
+
+        Raises:
+            BadImagesError: if that is more than the budget.
+        """
+        self._path, self._say = None if directory is None else directory / "bad_images.jsonl", say
+        for row in _rows(self._path) if self._path is not None else ():
+            self._found[row["split"], row["index"]] = row["what"]
+        if self._found:
+            say(f"{len(self)} bad images were found before in this run, which {self._path} names.")
+        for dataset in datasets:
+            self.note(dataset.split, dataset.bad, "the next usable one takes its place")
+            self.note(dataset.split, dataset.left_out, "it is left out of the evaluation")
+        self._require_few()
+
+    def note(self, split: str, bad: Mapping[int, str], what_follows: str) -> None:
+        """Record and tell what was not known.
+
+        Args:
+            split: the name of the split.
+            bad: by position in the split, why an image cannot be used.
+            what_follows: what becomes of it.
+        """
+        new = {index: bad[index] for index in sorted(bad) if (split, index) not in self._found}
+        if new and self._path is not None:
+            lines = [json.dumps({"split": split, "index": index, "what": why}) + "\n" for index, why in new.items()]
+            with self._path.open("a") as file:
+                file.write("".join(lines))
+        for count, (index, why) in enumerate(new.items()):
+            self._found[split, index] = why
+            if count < _LISTED:
+                self._say(f"bad image, {what_follows}: {why}")
+
+    def drawn(self, split: str, bad: Mapping[int, str]) -> None:
+        """Note the bad images of a batch to train on.
+
+        Raises:
+            BadImagesError: if there are now more than the budget.
+        """
+        self.note(split, bad, "the next usable one takes its place")
+        self._require_few()
+
+    def _require_few(self) -> None:
+        if len(self) > self._most:
+            lines = "".join(f"\n  {why}" for why in list(self._found.values())[:_LISTED])
+            more = f"\n  and {len(self) - _LISTED:,} more" if len(self) > _LISTED else ""
+            where = f"; {self._path} names them all" if self._path else ""
+            raise BadImagesError(
+                f"max_bad_images must not be less than the number of images that cannot be used; "
+                f"it is {self._most} and {len(self):,} were found{where}:{lines}{more}"
+            )
+
+
+def _rows(path: Path) -> list[dict]:
+    """The rows that were written whole."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    if len(whole) < len(lines):
+        path.write_text("".join(whole))
+    return [json.loads(line) for line in whole]

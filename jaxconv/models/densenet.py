@@ -140,7 +140,7 @@ class DenseNet(Network):
         self.dropout = Dropout(drop_rate)
         self.classifier = Dense(self.pool.width(self.features.width), num_classes) if num_classes else None
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

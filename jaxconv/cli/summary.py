@@ -29,14 +29,13 @@ def summary(
         num_classes: classes. Default: likewise.
         as_json: print a JSON object instead of a table.
     """
-    for name, values in (("size", size), ("in_chans", (in_chans,)), ("num_classes", (num_classes,))):
-        if any(v is not None and v < 1 for v in values or ()):
-            raise ValueError(f"{name} must be positive; got {values}.")
+    for name, value in (("in_chans", in_chans), ("num_classes", num_classes)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be positive; got {value}.")
     info = model_info(model)
-    if info.fixed_input_size and size not in (None, info.input_size):
-        raise ValueError(f"size must be {info.input_size} for {model}, which flattens its last map; got {size}.")
+    size = info.size_for(size)
     network = create_model(model, in_chans=in_chans, num_classes=num_classes, key=None)
-    result = summarize(network, size=size or info.input_size, in_chans=in_chans or info.in_chans)
+    result = summarize(network, size=size, in_chans=in_chans or info.in_chans)
     if as_json:
         print(json.dumps(dataclasses.asdict(result)))
         return 0

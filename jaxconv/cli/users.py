@@ -13,7 +13,7 @@ DONE, FAILED, USAGE, PREEMPTED, INTERRUPTED = 0, 1, 2, 42, 130
 def answer(command: Callable[[], int]) -> int:
     """Run a command; returns its exit code.
 
-    0: done. 1: some of the images could not be predicted. 2: a mistake in the call. 42: stopped by SIGTERM, state
+    0: done. 1: a part could not be done: an image, a network. 2: a mistake in the call. 42: stopped by SIGTERM, state
     saved. 130: stopped by SIGINT, state saved.
     """
     try:

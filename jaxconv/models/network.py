@@ -47,6 +47,20 @@ class ModelInfo:
     crop_mode: str = "center"
     tag: str = ""
 
+    def size_for(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """The (height, width) of images: `size`, or where that is None what the network is meant for.
+
+        Raises:
+            ValueError: if the size is not positive, or the network takes another one only.
+        """
+        if size is not None and min(size) < 1:
+            raise ValueError(f"size must be positive; got {size}.")
+        if self.fixed_input_size and size not in (None, self.input_size):
+            raise ValueError(
+                f"size must be {self.input_size} for {self.name}, which flattens its last map; got {size}."
+            )
+        return size or self.input_size
+
 
 @dataclass(frozen=True)
 class Variant:

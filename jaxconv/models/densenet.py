@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.lowering.stored import stored
 from jaxconv.models.head import GlobalPool
 from jaxconv.models.network import Network
 from jaxconv.models.published import variants
@@ -47,7 +48,7 @@ class DenseBlock(nnx.Module):
         """Maps x (n, h, w, in_channels) to (n, h, w, in_channels + layers * growth)."""
         for index in range(self.layers):
             new = getattr(self, f"denselayer{index + 1}")(x, train, branch_key(key, index))
-            x = jnp.concatenate([x, new], -1)
+            x = stored(jnp.concatenate([x, new], -1))
         return x
 
 

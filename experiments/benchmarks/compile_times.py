@@ -10,18 +10,23 @@ import subprocess
 import sys
 import time
 
+import jax
 import tyro
+
+from jaxconv.cli.measured import Mode, program
+from jaxconv.explain.measure import compile_timed
+from jaxconv.models import create_model
 
 NETWORKS = (
     "lenet5 alexnet vgg16_bn googlenet inception_v3 inception_v4 legacy_xception resnet18 resnet50 resnet152 "
     "resnext50_32x4d densenet121 densenet201 squeezenet1_1 shufflenet_v2_x1_0 mobilenetv2_100 mobilenetv3_large_100 "
     "efficientnet_b0 regnety_032 convnext_tiny nfnet_f0 repvgg_a0"
 ).split()
-MODES = ("infer", "train")
+MODES: tuple[Mode, ...] = ("infer", "train")
 
 
 def main(
-    networks: tuple[str, ...] = tuple(NETWORKS), modes: tuple[str, ...] = MODES, batch_size: int = 8, one: bool = False
+    networks: tuple[str, ...] = tuple(NETWORKS), modes: tuple[Mode, ...] = MODES, batch_size: int = 8, one: bool = False
 ) -> None:
     """Print a row of a Markdown table for each network.
 
@@ -47,14 +52,8 @@ def main(
         print(f"| {name} | {found[modes[0]][0]:.2f} | {' | '.join(cells)} |", flush=True)
 
 
-def stages(name: str, mode: str, batch_size: int) -> tuple[float, float, float, float, int]:
+def stages(name: str, mode: Mode, batch_size: int) -> tuple[float, float, float, float, int]:
     """Seconds to build, trace, lower and compile, and the lines of StableHLO."""
-    import jax
-
-    from jaxconv.cli.measured import program
-    from jaxconv.explain.measure import compile_timed
-    from jaxconv.models import create_model
-
     start = time.perf_counter()
     model = create_model(name)
     built = time.perf_counter() - start

@@ -8,6 +8,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, see `users.answer`."""
     import tyro
 
+    from jaxconv.cli.bench import bench
     from jaxconv.cli.convert import convert
     from jaxconv.cli.evaluate import evaluate
     from jaxconv.cli.listing import list_
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_programs()
     commands = {
         **{"train": train, "eval": evaluate, "predict": predict},
-        **{"summary": summary, "list": list_, "convert": convert},
+        **{"summary": summary, "list": list_, "convert": convert, "bench": bench},
     }
     return answer(
         lambda: tyro.extras.subcommand_cli_from_dict(

@@ -31,15 +31,12 @@ def summary(
         num_classes: classes; 0 leaves the classifier out. Default: likewise.
         as_json: print a JSON object instead of a table.
     """
-    if size is not None and min(size) < 1:
-        raise ValueError(f"size must be positive; got {size}.")
     info = model_info(model)
-    if info.fixed_input_size and size not in (None, info.input_size):
-        raise ValueError(f"size must be {info.input_size} for {model}, which flattens its last map; got {size}.")
+    size = info.size_for(size)
     network = create_model(model, in_chans=in_chans, num_classes=num_classes, key=None)
     with about("--size"):
-        require_fit(network, size or info.input_size)
-    result = summarize(network, size=size or info.input_size, in_chans=in_chans or info.in_chans)
+        require_fit(network, size)
+    result = summarize(network, size=size, in_chans=in_chans or info.in_chans)
     if as_json:
         print(json.dumps(dataclasses.asdict(result)))
         return 0

@@ -20,8 +20,8 @@ def answer(command: Callable[[], int]) -> int:
     """Run a command; returns its exit code.
 
     0: done. 1: what may go well another time: a full disk, no network, no memory, an error of the machine or the
-    program (with its traceback); also, some of the images could not be predicted. 2: a mistake in the call, its data or
-    its numbers, which fails again. 42: stopped by SIGTERM, state saved. 130: stopped by SIGINT, state saved.
+    program (with its traceback); also, a part could not be done: an image, a network. 2: a mistake in the call, its
+    data or its numbers, which fails again. 42: stopped by SIGTERM, state saved. 130: stopped by SIGINT, state saved.
 
     One of several processes ends at once after an error: the others wait for it, and would wait for ever.
     """

@@ -37,6 +37,7 @@ from jaxconv.models import (
     xception_aligned,
 )
 from jaxconv.models.features import FeatureInfo, feature_info
+from jaxconv.models.fold import fold
 from jaxconv.models.load import LoadReport, load_weights, save_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
 from jaxconv.models.pretrained import checkpoint_row, load_pretrained, with_checkpoint
@@ -53,6 +54,7 @@ __all__ = [
     "Variant",
     "create_model",
     "feature_info",
+    "fold",
     "list_models",
     "load_weights",
     "model_info",

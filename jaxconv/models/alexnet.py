@@ -36,7 +36,7 @@ class AlexNet(Network):
         layers += [Dropout(drop_rate), Dense(4096, 4096), Activate()]
         self.classifier = Sequential(*layers, *([Dense(4096, num_classes)] if num_classes else []))
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n k"]:
         """From the last map to logits (n, num_classes), or to the last hidden layer."""

@@ -10,12 +10,12 @@ from operator import add
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from jaxconv.models.byob_blocks import Block, Place, Style
 from jaxconv.nn import BatchNorm, Conv, ConvUnit, DropPath, branch_key, initializers
 from jaxconv.nn.activation import Activation
-from jaxconv.nn.variables import parameter, read
+from jaxconv.nn.variables import parameter
 
 SCALED = {"rep": "conv_1x1", "one": "conv_scale"}
 """What timm calls the 1x1 branch of each kind."""
@@ -81,21 +81,11 @@ class BranchedBlock(nnx.Module):
         """
         last = self.units[-1].conv
         shape = last.kernel.get_value().shape
-        parts = [_folded(np.asarray(read(unit.conv.kernel, np.float32)), unit.bn) for unit in self.units]
+        parts = [_folded(unit.conv.effective_kernel(jnp.float32), unit.bn) for unit in self.units]
         if self.identity is not None:
             parts.append(_folded(_identity_kernel(shape), self.identity))
-        conv = Conv(
-            shape[-2] * last.groups,
-            shape[-1],
-            shape[:2],
-            padding=last.padding,
-            strides=last.strides,
-            dilation=last.dilation,
-            groups=last.groups,
-        )
-        assert conv.bias is not None
-        conv.kernel.set_value(jnp.asarray(sum(_widened(kernel, shape) for kernel, _ in parts), jnp.float32))
-        conv.bias.set_value(jnp.asarray(sum(bias for _, bias in parts), jnp.float32))
+        kernel = np.sum([_widened(kernel, shape) for kernel, _ in parts], 0)
+        conv = last.with_weights(kernel, np.sum([bias for _, bias in parts], 0))
         return FusedBlock(conv, self.attn, self.activation)
 
 
@@ -113,12 +103,10 @@ class FusedBlock(nnx.Module):
         return self.activation(y if self.attn is None else self.attn(y, train, key))
 
 
-def _folded(kernel: np.ndarray, norm: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
+def _folded(kernel: ArrayLike, norm: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
     """Kernel and bias, in float64, of a convolution and the batch norm behind it (RepVGG, equation 3)."""
-    variables = norm.scale, norm.bias, norm.mean, norm.var
-    scale, bias, mean, var = (np.asarray(read(variable, np.float32), np.float64) for variable in variables)
-    factor = scale / np.sqrt(var + norm.epsilon)
-    return kernel * factor, bias - mean * factor
+    factor, shift = norm.affine()
+    return np.asarray(kernel, np.float64) * factor, shift
 
 
 def _identity_kernel(shape: tuple[int, ...]) -> np.ndarray:

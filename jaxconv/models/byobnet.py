@@ -125,6 +125,12 @@ class ByobNet(Network):
             maps[-1] = self.final_conv(maps[-1], train)
         return tuple(maps[level] for level in self.kept)
 
+    def classify(
+        self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
+        """From the last map of `features` to logits (n, num_classes)."""
+        return self.head(x, train, key)
+
 
 class MlpHead(nnx.Module):
     """Global pool, batch norm, a hidden layer with ReLU, dropout, classifier.

@@ -77,6 +77,12 @@ class ConvMixer(Network):
             maps.append(block(maps[-1], train, key))
         return tuple(maps[-3:])
 
+    def classify(
+        self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "n ..."]:
+        """From the last map of `features` to logits (n, num_classes)."""
+        return self.head(x, train, key)
+
 
 VARIANTS = variants(
     ConvMixer,

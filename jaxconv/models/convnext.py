@@ -189,12 +189,11 @@ class ConvNeXt(Network):
             maps.append(y)
         return tuple(maps)
 
-    def logits(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
-        """Logits (n, num_classes)."""
-        y = self.features(x, train, branch_key(key, 0))[-1]
-        return self.head(y if self.norm_pre is None else self.norm_pre(y), train, branch_key(key, 1))
+        """From the last map of `features` to logits (n, num_classes)."""
+        return self.head(x if self.norm_pre is None else self.norm_pre(x), train, key)
 
 
 def _stem(kind: str, in_chans: int, width: int, norm: Norm, act: str) -> nnx.Module:

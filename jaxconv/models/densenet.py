@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.lowering.stored import stored
 from jaxconv.models.head import GlobalPool
 from jaxconv.models.network import Network
 from jaxconv.models.published import variants
@@ -47,7 +48,7 @@ class DenseBlock(nnx.Module):
         """Maps x (n, h, w, in_channels) to (n, h, w, in_channels + layers * growth)."""
         for index in range(self.layers):
             new = getattr(self, f"denselayer{index + 1}")(x, train, branch_key(key, index))
-            x = jnp.concatenate([x, new], -1)
+            x = stored(jnp.concatenate([x, new], -1))
         return x
 
 
@@ -140,7 +141,7 @@ class DenseNet(Network):
         self.dropout = Dropout(drop_rate)
         self.classifier = Dense(self.pool.width(self.features.width), num_classes) if num_classes else None
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

@@ -163,7 +163,7 @@ class GoogLeNet(Network):
         """The maps at strides 2, 4, 8, 16 and 32, each the last before the next pool."""
         return self._trunk(x, train)[0]
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""
@@ -175,7 +175,7 @@ class GoogLeNet(Network):
     ) -> Float[Array, "n ..."] | tuple[Float[Array, "n k"], ...]:
         """Logits (n, num_classes); in training, with auxiliary heads, (logits, aux1, aux2)."""
         levels, (a4, d4) = self._trunk(x, train)
-        logits = self.head(levels[-1], train, branch_key(key, 0))
+        logits = self.classify(levels[-1], train, branch_key(key, 0))
         if not train or self.aux1 is None or self.aux2 is None:
             return logits
         return logits, self.aux1(a4, train, branch_key(key, 1)), self.aux2(d4, train, branch_key(key, 2))

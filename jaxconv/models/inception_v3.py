@@ -128,7 +128,7 @@ class InceptionV3(Network):
                 maps.append(y)
         return tuple(maps)
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""
@@ -140,7 +140,7 @@ class InceptionV3(Network):
     ) -> Float[Array, "n ..."] | tuple[Float[Array, "n k"], ...]:
         """Logits (n, num_classes); in training, with the auxiliary head, (logits, auxiliary logits)."""
         maps = self.features(x, train)
-        logits = self.head(maps[-1], train, branch_key(key, 0))
+        logits = self.classify(maps[-1], train, branch_key(key, 0))
         return (logits, self.AuxLogits(maps[-2], train)) if train and self.AuxLogits is not None else logits
 
 

@@ -81,7 +81,7 @@ class InceptionV4(Network):
         self.dropout = Dropout(drop_rate)
         self.last_linear = Dense(self.pool.width(channels), num_classes) if num_classes else None
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""
@@ -177,7 +177,7 @@ class InceptionResNetV2(Network):
                 maps.append(y)
         return tuple(maps)
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

@@ -41,7 +41,7 @@ class LeNet5(Network):
         c1 = jnp.tanh(self.c1(x))
         return c1, jnp.tanh(self.c3(self.s2(c1)))
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n k"]:
         """From C3 to logits (n, num_classes)."""
@@ -69,7 +69,7 @@ class TwoConvDense(Network):
         first = jax.nn.relu(self.conv1(x))
         return first, jax.nn.relu(self.conv2(first))
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n k"]:
         """From the second map to logits (n, num_classes)."""

@@ -47,6 +47,20 @@ class ModelInfo:
     crop_mode: str = "center"
     tag: str = ""
 
+    def size_for(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """The (height, width) of images: `size`, or where that is None what the network is meant for.
+
+        Raises:
+            ValueError: if the size is not positive, or the network takes another one only.
+        """
+        if size is not None and min(size) < 1:
+            raise ValueError(f"size must be positive; got {size}.")
+        if self.fixed_input_size and size not in (None, self.input_size):
+            raise ValueError(
+                f"size must be {self.input_size} for {self.name}, which flattens its last map; got {size}."
+            )
+        return size or self.input_size
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -58,9 +72,9 @@ class Variant:
 
 
 class Network(nnx.Module):
-    """A trunk that returns a pyramid of maps, and a head that turns the last map into logits.
+    """A trunk that returns a pyramid of maps, and a classifier that turns the last map into logits.
 
-    A network writes `features` and `head`, and names the module behind each level of the pyramid in `level_names`.
+    A network writes `features` and `classify`, and names the module behind each level of the pyramid in `level_names`.
 
     Attributes:
         info: its table row, with the input channels and classes that it was built with.
@@ -77,17 +91,17 @@ class Network(nnx.Module):
         """The maps of x at every level of `level_names`, finest first."""
         raise NotImplementedError(f"{type(self).__name__} must define features().")
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map of `features` to logits (n, num_classes)."""
-        raise NotImplementedError(f"{type(self).__name__} must define head().")
+        raise NotImplementedError(f"{type(self).__name__} must define classify().")
 
     def logits(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."] | tuple[Float[Array, "n k"], ...]:
         """Logits (n, num_classes); in training, with auxiliary heads, a tuple (logits, auxiliary logits, ...)."""
-        return self.head(self.features(x, train, branch_key(key, 0))[-1], train, branch_key(key, 1))
+        return self.classify(self.features(x, train, branch_key(key, 0))[-1], train, branch_key(key, 1))
 
     def __call__(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None

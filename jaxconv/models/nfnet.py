@@ -224,12 +224,11 @@ class NFNet(Network):
             maps.append(y)
         return (*maps[:-1], maps[-1] if self.final_conv is None else self.final_conv(maps[-1]))
 
-    def logits(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
-        """Logits (n, num_classes)."""
-        y = self.features(x, train, branch_key(key, 0))[-1]
-        return self.head(self.act(y), train, branch_key(key, 1))
+        """From the last map of `features` to logits (n, num_classes)."""
+        return self.head(self.act(x), train, key)
 
 
 def _gained(act: Activation, gain: float, x: Array) -> Array:

@@ -101,7 +101,7 @@ class Nielsen(Network):
             maps.append(x := layer(x))
         return tuple(maps)
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n k"]:
         """From the last map to logits (n, num_classes)."""

@@ -50,7 +50,7 @@ class Pyramid(Network):
             maps.append(x := step(x, train))
         return tuple(maps)
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

@@ -129,14 +129,13 @@ class RegNet(Network):
             maps.append(getattr(self, f"s{number}")(maps[-1], train, branch_key(key, number)))
         return tuple(maps)
 
-    def logits(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
-        """Logits (n, num_classes): the last map through the last convolution or activation, then through the head."""
-        y = self.features(x, train, branch_key(key, 0))[-1]
-        y = y if self.final_conv is None else self.final_conv(y, train)
-        y = y if self.final_activation is None else self.final_activation(y)
-        return self.head(y, train, branch_key(key, 1))
+        """From the last map of `features`, through the last convolution or activation, to logits (n, num_classes)."""
+        x = x if self.final_conv is None else self.final_conv(x, train)
+        x = x if self.final_activation is None else self.final_activation(x)
+        return self.head(x, train, key)
 
 
 def regnet_stages(

@@ -195,12 +195,11 @@ class ResNetV2(Network):
             maps.append(y)
         return tuple(maps)
 
-    def logits(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
-        """Logits (n, num_classes)."""
-        y = self.norm(self.features(x, train, branch_key(key, 0))[-1], train)
-        return self.head(y, train, branch_key(key, 1))
+        """From the last map of `features` to logits (n, num_classes)."""
+        return self.head(self.norm(x, train), train, key)
 
 
 class Stage(nnx.Module):

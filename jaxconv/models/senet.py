@@ -139,7 +139,7 @@ class SENet(Network):
             maps.append(y)
         return tuple(maps)
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

@@ -94,7 +94,7 @@ class ShuffleNetV2(Network):
         third = self.stage3(second, train)
         return first, pooled, second, third, self.conv5(self.stage4(third, train), train)
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

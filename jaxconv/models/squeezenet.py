@@ -72,7 +72,7 @@ class SqueezeNet(Network):
         last = Conv(before, num_classes, 1, padding=0, kernel_init=initializers.normal(0.01)) if num_classes else None
         self.classifier = None if last is None else Sequential(Dropout(drop_rate), last, Activate())
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

@@ -13,7 +13,7 @@ from jaxconv.models.head import ClassifierHead
 from jaxconv.models.network import Network
 from jaxconv.models.published import variants
 from jaxconv.models.trunk import Trunk
-from jaxconv.nn import Activate, BatchNorm, Conv, Dropout, MaxPool, initializers
+from jaxconv.nn import Activate, BatchNorm, Conv, Dropout, MaxPool, branch_key, initializers
 
 COLUMNS = {
     11: (1, 1, 2, 2, 2),
@@ -81,12 +81,11 @@ class VGG(Network):
         self.pre_logits = DenseLayers(drop_rate, grid)
         self.head = ClassifierHead(4096, num_classes, global_pool=global_pool, drop_rate=drop_rate)
 
-    def logits(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
-        """Logits (n, num_classes)."""
-        keys = (None, None) if key is None else jax.random.split(key)
-        return self.head(self.pre_logits(self.features(x, train)[-1], train, keys[0]), train, keys[1])
+        """From the last map of `features` to logits (n, num_classes)."""
+        return self.head(self.pre_logits(x, train, branch_key(key, 0)), train, branch_key(key, 1))
 
 
 VARIANTS = variants(

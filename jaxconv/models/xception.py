@@ -110,7 +110,7 @@ class Xception(Network):
         y = jax.nn.relu(self.bn3(self.conv3(y), train))
         return *maps, jax.nn.relu(self.bn4(self.conv4(y), train))
 
-    def head(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
         """From the last map to logits (n, num_classes)."""

@@ -176,12 +176,11 @@ class AlignedXception(Network):
                 maps.append(seen)
         return *maps, y
 
-    def logits(
+    def classify(
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n ..."]:
-        """Logits (n, num_classes)."""
-        y = self.features(x, train, branch_key(key, 0))[-1]
-        return self.head(jax.nn.relu(y) if self.preact else y, train, branch_key(key, 1))
+        """From the last map of `features` to logits (n, num_classes)."""
+        return self.head(jax.nn.relu(x) if self.preact else x, train, key)
 
 
 def _blocks(rows, preact: bool, epsilon: int | float, drop_path_rate: int | float, output_stride: int) -> list:

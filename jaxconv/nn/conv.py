@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 import jaxconv.functional as F
 from jaxconv.functional.settings import Padding
@@ -64,10 +66,28 @@ class Conv(nnx.Module):
         self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n *out k"]:
         """Convolves x (n, *space, in_channels) to (n, *out, out_channels)."""
-        kernel = read(self.kernel, x.dtype)
         settings = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
-        y = F.conv(x, kernel, padding=self.padding, **settings)
+        y = F.conv(x, self.effective_kernel(x.dtype), padding=self.padding, **settings)
         return y if self.bias is None else y + per_channel(read(self.bias, y.dtype), y)
+
+    def effective_kernel(self, dtype: DTypeLike) -> Array:
+        """The kernel (*window, in_channels / groups, out_channels) that a call convolves with."""
+        return read(self.kernel, dtype)
+
+    def with_weights(self, kernel: np.ndarray, bias: np.ndarray | None) -> "Conv":
+        """A plain convolution with the settings of this one and other values.
+
+        Args:
+            kernel: (*window, in_channels / groups, out_channels), of any window.
+            bias: (out_channels,), or None for none.
+        """
+        *window, channels, width = kernel.shape
+        settings = {"padding": self.padding, "strides": self.strides, "dilation": self.dilation, "groups": self.groups}
+        plain = Conv(channels * self.groups, width, window, use_bias=bias is not None, **settings)
+        plain.kernel.set_value(jnp.asarray(kernel, jnp.float32))
+        if plain.bias is not None:
+            plain.bias.set_value(jnp.asarray(bias, jnp.float32))
+        return plain
 
 
 class ConvNorm(nnx.Module):

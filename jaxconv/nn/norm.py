@@ -1,6 +1,7 @@
 """Batch normalization with its scale, bias and running statistics."""
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -54,6 +55,17 @@ class BatchNorm(nnx.Module):
         mean, variance = self._batch_moments(x) if train else (self._running(self.mean), self._running(self.var))
         scale, bias = read(self.scale, jnp.float32), read(self.bias, jnp.float32)
         return F.batch_norm(x, mean, variance, scale, bias, epsilon=self.epsilon)
+
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """What this is in evaluation: the factor and the shift (channels,) of each channel, in float64.
+
+        Raises:
+            ValueError: if the parameters are not drawn.
+        """
+        variables = self.scale, self.bias, self.mean, self.var
+        scale, bias, mean, var = (np.asarray(read(variable, jnp.float32), np.float64) for variable in variables)
+        factor = scale / np.sqrt(var + self.epsilon)
+        return factor, bias - mean * factor
 
     def _batch_moments(self, x: Array) -> tuple[Array, Array]:
         count = x.size // x.shape[-1]

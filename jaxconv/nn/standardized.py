@@ -1,12 +1,12 @@
 """Convolutions that standardize their kernel at every call: weights with mean 0 and variance 1 for each output."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, DTypeLike
 
 import jaxconv.functional as F
 from jaxconv.nn import initializers
 from jaxconv.nn.conv import Conv
-from jaxconv.nn.variables import parameter, per_channel, read
+from jaxconv.nn.variables import parameter, read
 
 
 class StandardizedConv(Conv):
@@ -24,17 +24,9 @@ class StandardizedConv(Conv):
         super().__init__(in_channels, out_channels, window, **settings)
         self.epsilon = epsilon
 
-    def _kernel(self) -> Array:
-        """The standardized kernel, in float32."""
-        return F.standardize_kernel(read(self.kernel, jnp.float32), epsilon=self.epsilon)
-
-    def __call__(
-        self, x: Float[Array, "n *space c"], train: bool = False, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "n *out k"]:
-        """Convolves x (n, *space, in_channels) to (n, *out, out_channels)."""
-        settings = {"strides": self.strides, "dilation": self.dilation, "groups": self.groups}
-        y = F.conv(x, self._kernel().astype(x.dtype), padding=self.padding, **settings)
-        return y if self.bias is None else y + per_channel(read(self.bias, y.dtype), y)
+    def effective_kernel(self, dtype: DTypeLike) -> Array:
+        """The standardized kernel, worked out in float32."""
+        return F.standardize_kernel(read(self.kernel, jnp.float32), epsilon=self.epsilon).astype(dtype)
 
 
 class ScaledConv(StandardizedConv):
@@ -68,7 +60,7 @@ class ScaledConv(StandardizedConv):
         fan_in = window * window * (in_channels // self.groups)
         self.scale_factor = gamma * fan_in**-0.5
 
-    def _kernel(self) -> Array:
-        """The scaled kernel, in float32."""
+    def effective_kernel(self, dtype: DTypeLike) -> Array:
+        """The scaled kernel, worked out in float32."""
         gain = read(self.gain, jnp.float32).reshape(-1) * self.scale_factor
-        return F.standardize_kernel(read(self.kernel, jnp.float32), gain, epsilon=self.epsilon)
+        return F.standardize_kernel(read(self.kernel, jnp.float32), gain, epsilon=self.epsilon).astype(dtype)

@@ -57,7 +57,16 @@ class BadImages:
         for dataset in datasets:
             self.note(dataset.split, dataset.bad, "the next usable one takes its place")
             self.note(dataset.split, dataset.left_out, "it is left out of the evaluation")
-        self._require_few()
+        self._require_few(list(self._found.values()))
+
+    def require_few_at_opening(self, datasets: Sequence[AnyDataset]) -> None:
+        """Refuse splits that are known to hold too many, before a run directory is made for them.
+
+        Raises:
+            BadImagesError: if that is more than the budget.
+        """
+        known = [why for dataset in datasets for bad in (dataset.bad, dataset.left_out) for why in bad.values()]
+        self._require_few(known)
 
     def note(self, split: str, bad: Mapping[int, str], what_follows: str) -> None:
         """Record and tell what was not known.
@@ -84,16 +93,16 @@ class BadImages:
             BadImagesError: if there are now more than the budget.
         """
         self.note(split, bad, "the next usable one takes its place")
-        self._require_few()
+        self._require_few(list(self._found.values()))
 
-    def _require_few(self) -> None:
-        if len(self) > self._most:
-            lines = "".join(f"\n  {why}" for why in list(self._found.values())[:_LISTED])
-            more = f"\n  and {len(self) - _LISTED:,} more" if len(self) > _LISTED else ""
+    def _require_few(self, found: Sequence[str]) -> None:
+        if len(found) > self._most:
+            lines = "".join(f"\n  {why}" for why in found[:_LISTED])
+            more = f"\n  and {len(found) - _LISTED:,} more" if len(found) > _LISTED else ""
             where = f"; {self._path} names them all" if self._path else ""
             raise BadImagesError(
                 f"max_bad_images must not be less than the number of images that cannot be used; "
-                f"it is {self._most} and {len(self):,} were found{where}:{lines}{more}"
+                f"it is {self._most} and {len(found):,} were found{where}:{lines}{more}"
             )
 
 

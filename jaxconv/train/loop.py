@@ -62,6 +62,7 @@ def fit(
         raise ValueError(f"hang_seconds must be positive; got {hang_seconds}.")
     clock = Clock(experiment.batch_size)
     trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
+    trainer.bad_images.require_few_at_opening([experiment.train_data, experiment.eval_data])
     run = Run(Path(out), experiment.settings, experiment.record)
     with ExitStack() as held, trainer, Watchdog(hang_seconds) as watchdog:
 

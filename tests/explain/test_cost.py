@@ -6,7 +6,7 @@ import pytest
 from jax import lax
 
 import jaxconv.functional as F
-from jaxconv.explain.cost import multiply_adds
+from jaxconv.explain.cost import activations, multiply_adds
 
 
 def total(function, *shapes):
@@ -57,3 +57,24 @@ def test_pools_and_activations_are_free():
         return F.global_avg_pool(F.max_pool(jax.nn.gelu(x), 2, strides=2, padding=0))
 
     assert total(others, (1, 8, 8, 3)) == 0
+
+
+def test_a_training_step_multiplies_three_times():
+    """The input's gradient and the kernel's cost what the convolution does."""
+
+    def loss(x, kernel):
+        return F.conv(x, kernel, padding="SAME", strides=2).sum()
+
+    shapes = (2, 8, 8, 4), (3, 3, 4, 6)
+    forward = 2 * (4 * 4) * 6 * (3 * 3 * 4)
+    assert total(loss, *shapes) == forward
+    assert total(jax.grad(loss, argnums=1), *shapes) == 2 * forward
+    assert total(jax.grad(loss, argnums=(0, 1)), *shapes) == 3 * forward
+
+
+def test_activations_are_what_convolutions_and_products_give():
+    def program(x, kernel, dense):
+        return F.global_avg_pool(F.conv(x, kernel, padding="SAME")) @ dense
+
+    arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 8, 9, 4), (3, 3, 4, 6), (6, 5))]
+    assert activations(jax.make_jaxpr(program)(*arguments).jaxpr) == 2 * 8 * 9 * 6 + 2 * 5

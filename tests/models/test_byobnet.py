@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from models.scattered import scattered
 from models.test_create import abstract, output_shapes
 
 from jaxconv.models import create_model, feature_info, reparameterize
@@ -14,15 +15,6 @@ from jaxconv.nn import AttentionPool, BatchNorm, BilinearAttention, activation, 
 
 def images(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
-
-
-def scattered(module):
-    """The module drawn, with statistics, scales and biases that are not those it starts with."""
-    rng = np.random.default_rng(1)
-    for _, variable in nnx.iter_graph(initialize(module)):
-        if isinstance(variable, nnx.Variable) and variable.get_value().ndim == 1:
-            variable.set_value(jnp.asarray(rng.uniform(0.5, 1.5, variable.get_value().shape), jnp.float32))
-    return module
 
 
 def far(ours, theirs):

@@ -1,0 +1,159 @@
+"""The deploy form: which norms go into which convolutions, and that nothing but the layers changes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from models.parity.record import distance
+from models.scattered import scattered
+
+import jaxconv
+from jaxconv.models import Network, create_model
+from jaxconv.models.fold import foldable_norms
+from jaxconv.models.network import ModelInfo
+from jaxconv.nn import BatchNorm, Conv, functionalize
+from jaxconv.nn.norm_act import BatchNormAct
+from jaxconv.nn.standardized import StandardizedConv
+
+FOLDED = {
+    "conv_pyramid": (3, 3),
+    "convmixer_768_32": (65, 0),  # each behind an activation
+    "densenet121": (121, 59),  # the first of each layer, and of each transition, reads a map that others read
+    "efficientnet_cc_b0_4e": (49, 25),  # kernels that depend on the image keep theirs
+    "efficientnet_lite0": (49, 49),
+    "googlenet": (57, 57),
+    "inception_resnet_v2": (204, 204),
+    "inception_v3": (94, 94),
+    "inception_v4": (149, 149),
+    "legacy_seresnet18": (20, 20),
+    "legacy_xception": (40, 40),
+    "mixnet_s": (49, 49),  # of several convolutions joined
+    "mobilenetv4_conv_small": (46, 46),
+    "mobileone_s0": (0, 0),  # all in branches
+    "regnetv_040": (66, 22),  # as in resnetv2, and the third behind the gate
+    "regnetx_002": (44, 44),
+    "repvgg_a0": (0, 0),
+    "resnetv2_18": (17, 8),  # each before its convolution: only the second of a block follows one
+    "shufflenet_v2_x0_5": (56, 56),
+    "squeezenet1_1": (0, 0),
+    "test_byobnet": (14, 14),
+    "test_convnext": (0, 0),
+    "test_nfnet": (0, 0),
+    "test_resnet": (15, 15),
+    "vgg11_bn": (8, 8),
+    "xception41": (84, 84),
+}
+"""Batch norms of a network of each family (branches fused), and how many of them are folded."""
+FAST = ("conv_pyramid", "resnetv2_18", "test_byobnet", "test_resnet")
+
+
+def norms(model) -> int:
+    return sum(isinstance(module, BatchNorm) for _, module in nnx.iter_modules(model))
+
+
+def run(model, x):
+    """Logits, and the pyramid."""
+    apply, params, batch_stats = functionalize(model)
+    pyramid, *_ = functionalize(Pyramid(model))
+    logits = jax.jit(lambda p, b: apply(p, b, x, train=False)[0])(params, batch_stats)
+    maps = jax.jit(lambda p, b: pyramid({"of": p}, {"of": b} if b else {}, x, train=False)[0])(params, batch_stats)
+    return logits, *maps
+
+
+class Pyramid(nnx.Module):
+    def __init__(self, of):
+        self.of = of
+
+    def __call__(self, x, train=False, key=None):
+        return self.of.features(x, train, key)
+
+
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in FOLDED])
+def test_same_answers_of_fewer_layers(name):
+    model = scattered(create_model(name))
+    side = 128 if "inception" in name else 64
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, side, side, 3)), jnp.float32)
+    fused = jaxconv.models.reparameterize(model)
+    folded = jaxconv.fold(model)
+    before, after = norms(fused), norms(folded)
+    assert (before, before - after) == FOLDED[name] and len(foldable_norms(fused)) == before - after
+    assert not any(isinstance(module, StandardizedConv) for _, module in nnx.iter_modules(folded))
+    distances = [distance(ours, theirs) for ours, theirs in zip(run(folded, x), run(model, x), strict=True)]
+    assert max(distances) < 1e-4, distances
+    assert norms(model) == norms(create_model(name, key=None))
+
+
+class Tiny(Network):
+    """`conv` and `bn`, put together by `join`."""
+
+    level_names = ("conv",)
+    info = ModelInfo("tiny", "", 0, input_size=(8, 8), in_chans=3)
+
+    def __init__(self, join, conv=None, norm=None, level=None):
+        self.conv, self.bn = conv or Conv(3, 4, 3, padding=1), norm or BatchNorm(4)
+        self.other, self.join, self.level = Conv(4, 4, 3, padding=1), join, level or join
+
+    def features(self, x, train=False, key=None):
+        return (self.level(self, x),)
+
+    def logits(self, x, train=False, key=None):
+        return self.join(self, x)
+
+
+def plain(net, x):
+    return net.bn(net.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("tiny", "convs"),
+    [
+        (lambda: Tiny(plain), ("conv",)),
+        (lambda: Tiny(plain, norm=BatchNormAct(4, jax.nn.silu)), ("conv",)),
+        (lambda: Tiny(plain, conv=StandardizedConv(3, 4, 3, padding=1, use_bias=False)), ("conv",)),
+        (lambda: Tiny(joined, norm=BatchNorm(8)), ("conv", "other")),
+    ],
+    ids=["bias", "activation", "standardized", "joined"],
+)
+def test_what_is_folded(tiny, convs):
+    model = scattered(tiny())
+    assert foldable_norms(model) == {"bn": convs}
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)
+    folded = jaxconv.fold(model)
+    assert norms(folded) == 0 and type(folded.conv) is Conv
+    np.testing.assert_allclose(folded(x), model(x), rtol=2e-5, atol=2e-5)
+
+
+def joined(net, x):
+    return net.bn(jnp.concatenate([net.conv(x), net.other(jnp.concatenate([x, x[..., :1]], -1))], -1))
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda net, x: net.bn(net.conv(x)) + net.conv(x),
+        lambda net, x: net.bn(y := net.conv(x)) + y,
+        lambda net, x: net.bn(jax.nn.relu(net.conv(x))),
+        lambda net, x: net.bn(net.conv(x)[:, ::2]),
+        lambda net, x: net.bn(net.bn(net.conv(x))),
+        lambda net, x: net.bn(jnp.concatenate([net.conv(x)[..., :3], x[..., :1]], -1)),
+        lambda net, x: net.bn(jnp.concatenate([net.conv(x), net.conv(x)], 1)),
+        lambda net, x: net.other(net.bn(jnp.concatenate([x, x[..., :1]], -1))),
+    ],
+    ids=["conv twice", "read twice", "activation", "part", "norm twice", "not all", "in space", "no conv"],
+)
+def test_what_is_not_folded(join):
+    model = scattered(Tiny(join))
+    assert foldable_norms(model) == {}
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)
+    np.testing.assert_array_equal(jaxconv.fold(model)(x), model(x))
+
+
+def test_a_map_of_the_pyramid_stays_what_it_is():
+    assert foldable_norms(Tiny(plain, level=lambda net, x: net.conv(x))) == {}
+    assert foldable_norms(Tiny(plain, level=lambda net, x: x)) == {"bn": ("conv",)}
+
+
+def test_folding_needs_values():
+    with pytest.raises(ValueError, match="Parameters are declared first"):
+        jaxconv.fold(create_model("test_resnet", key=None))

@@ -25,7 +25,7 @@ TRAIN = {
     "--data ./empty": r"--data ./empty: a data set in a folder has one folder a class; empty has none",
     "--data ./notes": r"one folder a class; notes has none",
     "--data ./hollow": r"--data ./hollow: hollow/a holds no image; looked for names in",
-    "--data ./broken --batch-size 8 --max-bad-images 0": r"--max-bad-images must not be less than .*: broken/a/3.png: not",
+    "--data ./broken --batch-size 8 --max-bad-images 0": r"--max-bad-images must not be .*: broken/a/3.png: not",
     "--data ./few": r"few has too few images to hold out a fifth",
     "--data ./alone --batch-size 4": r"a classifier is trained on two classes or more; alone has 1",
     "--data ./strange": r"strange/val has the classes of strange/train only; got also \['c'\]",

@@ -115,14 +115,13 @@ def _whole(case):
 
 
 def _small_maps(case):
-    tiny = case.positions <= 64 and case.images * case.positions <= 128
-    return _whole(case) and (tiny or (case.channels >= 128 and case.images * case.positions <= 256))
+    few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
+    return _whole(case) and case.positions <= 64 and few
 
 
-def _lines(case):
-    # The 1x7 and 7x1 windows of Inception: few columns for many channels.
-    line = 1 in case.window and _unit_strides(case) and case.channels >= 128
-    return _whole(case) and line and case.images * case.positions <= 4096
+def _few_large_windows(case):
+    large = _unit_strides(case) and case.taps >= 25
+    return _whole(case) and large and case.images * case.positions <= 6272
 
 
 def _batch_of_few_features(case):
@@ -198,8 +197,13 @@ KERNEL_GRAD = (
         "one image, 3x3, 32 groups, 128 channels, 56x56: 454; 512, 14x14: 347",
     ),
     Row(_grouped, grouped.conv_kernel_grad_maps, "the same: 459 and 353, but 1.7 times slower on 8 images of 56x56"),
-    Row(_small_maps, dense.kernel_grad_columns, "one image, 3x3: 2.9 (512, 7x7), 1.5 (256, 14x14), 1.2 (128, 16x16)"),
-    Row(_lines, dense.kernel_grad_columns, "1x7, 128 channels, 17x17: 1.56, one image 1.28"),
+    Row(_small_maps, dense.kernel_grad_columns, "one core, one image, 3x3, 512 channels, 7x7: 1.8 to 1.9, else 1.0"),
+    Row(
+        _few_large_windows,
+        dense.kernel_grad_maps,
+        "one core, 5x5: 1.0 (48 channels, 35x35, one image; 32, 14x14, 8 images), else 0.86; inside a scan XLA's form "
+        "is 180 to 280 times slower",
+    ),
     Row(
         _batch_of_few_features,
         dense.kernel_grad_swapped,
@@ -215,7 +219,7 @@ KERNEL_GRAD = (
         _whole,
         dense.kernel_grad_rows,
         "one core, 3x3: 2.5 (64 channels, 56x56), 3.1 (128, 28x28), 1.2 (256, 14x14), 1.2 (512, 7x7), 3.0 (64, 32x32, "
-        "32 images), one image 1.0 to 1.3; 5x5: 1.3 (48, 35x35), 2.6 (32, 14x14, 128 images); 7x7 stem: 2.0 to 3.7; "
-        "stride 2 on small maps: 1.0 to 1.2; inside a scan XLA's form is 180 to 280 times slower",
+        "32 images), 1x7: 1.1 (128, 17x17), one image 1.0 to 1.3; 5x5: 1.3 (48, 35x35), 2.6 (32, 14x14, 128 images); "
+        "7x7 stem: 2.0 to 3.7; stride 2 on small maps: 1.0 to 1.2; inside a scan XLA's form is 180 to 280 times slower",
     ),
 )

@@ -6,6 +6,7 @@ when the mean is large.
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
@@ -26,7 +27,7 @@ def batch_moments(
     axes = tuple(range(x.ndim - 1))
     x = x.astype(_accumulator(x))
     if where is None:
-        return _moments(x, axes, keepdims=False)
+        return _channel_moments(x)
     mask = where.reshape(-1, *(1,) * (x.ndim - 1))
     count = jnp.maximum(where.sum(dtype=x.dtype) * math.prod(x.shape[1:-1]), 1)
     mean = jnp.where(mask, x, 0).sum(axes) / count
@@ -62,7 +63,7 @@ def batch_norm(
     _check_channels(x, mean=mean, variance=variance, scale=scale, bias=bias)
     wide = x.astype(_accumulator(x))
     factor = lax.rsqrt(variance.astype(wide.dtype) + epsilon) * scale
-    return _affine(wide - _over_channels(mean, x), factor, bias).astype(x.dtype)
+    return _scaled_about(wide, mean.astype(wide.dtype), factor, bias.astype(wide.dtype)).astype(x.dtype)
 
 
 def layer_norm(
@@ -185,6 +186,39 @@ def _moments(x, axes: tuple[int, ...], *, keepdims: bool):
     mean = x.mean(axes, keepdims=True)
     variance = jnp.square(x - mean).mean(axes, keepdims=keepdims)
     return mean if keepdims else mean.squeeze(axes), variance
+
+
+# The derivatives are written out, so that training keeps the input and the output of a batch norm only: what autodiff
+# makes of the definitions keeps the deviations from the mean too, and adds up sums that are known. `x - mean`,
+# `x + -mean` and `x * t - mean * t` stand in different places lest XLA keep one array of them for two sums.
+@jax.custom_jvp
+def _channel_moments(x):
+    return _moments(x, tuple(range(x.ndim - 1)), keepdims=False)
+
+
+@_channel_moments.defjvp
+def _channel_moments_jvp(primals, tangents):
+    (x,), (t,) = primals, tangents
+    axes = tuple(range(x.ndim - 1))
+    mean, variance = _channel_moments(x)
+    # The deviations sum to zero, so the tangent of the mean adds nothing to that of the variance.
+    t_variance = 2 * (x * t - _over_channels(mean, x) * t).mean(axes)
+    return (mean, variance), (t.mean(axes), t_variance)
+
+
+@jax.custom_jvp
+def _scaled_about(x, mean, factor, bias):
+    """(x - mean) * factor + bias for each channel."""
+    return _affine(x - _over_channels(mean, x), factor, bias)
+
+
+@_scaled_about.defjvp
+def _scaled_about_jvp(primals, tangents):
+    x, mean, factor, _ = primals
+    t, t_mean, t_factor, t_bias = tangents
+    deviation = x + _over_channels(-mean, x)
+    tangent = _affine(t, factor, t_bias - t_mean * factor) + deviation * _over_channels(t_factor, x)
+    return _scaled_about(*primals), tangent
 
 
 def _normalized(x, axes: tuple[int, ...], epsilon: int | float):

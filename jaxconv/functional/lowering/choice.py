@@ -60,6 +60,10 @@ def _unit_pointwise(case):
     return _pointwise(case) and _unit_strides(case)
 
 
+def _whole_pointwise(case):
+    return _pointwise(case) and not case.sharded
+
+
 def _depthwise(case):
     # The program has a term for each tap, so a very large window would take very long to compile.
     return case.channels == 1 and case.groups > 1 and case.taps <= 49
@@ -111,14 +115,13 @@ def _whole(case):
 
 
 def _small_maps(case):
-    tiny = case.positions <= 64 and case.images * case.positions <= 128
-    return _whole(case) and (tiny or (case.channels >= 128 and case.images * case.positions <= 256))
+    few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
+    return _whole(case) and case.positions <= 64 and few
 
 
-def _lines(case):
-    # The 1x7 and 7x1 windows of Inception: few columns for many channels.
-    line = 1 in case.window and _unit_strides(case) and case.channels >= 128
-    return _whole(case) and line and case.images * case.positions <= 4096
+def _few_large_windows(case):
+    large = _unit_strides(case) and case.taps >= 25
+    return _whole(case) and large and case.images * case.positions <= 6272
 
 
 def _batch_of_few_features(case):
@@ -126,10 +129,10 @@ def _batch_of_few_features(case):
     return _whole(case) and small and case.images >= 8
 
 
-def _batch_of_deep_or_large_maps(case):
-    enough = _unit_strides(case) or case.channels >= 256 or case.images >= 32
-    deep = case.channels >= 128 and case.taps <= 9 and enough
-    return _whole(case) and case.images >= 8 and (deep or case.positions >= 2500)
+def _strided_bands(case):
+    # Small maps make bands of few rows, each of which reads and writes the whole sum.
+    strided = not _unit_strides(case) and len(case.window) == 2 and case.taps <= 49
+    return _whole(case) and strided and case.channels > 4 and case.positions >= 64
 
 
 CONV = (
@@ -172,6 +175,12 @@ INPUT_GRAD = (
 )
 KERNEL_GRAD = (
     Row(
+        _whole_pointwise,
+        pointwise.conv_kernel_grad_rows,
+        "one core, in units of `pointwise.conv_kernel_grad`: 64 to 256 channels, 56x56: 1.8, 256 to 64: 1.2; 256 to "
+        "512 at stride 2: 1.8; 512 to 128, 28x28: 1.1",
+    ),
+    Row(
         _pointwise,
         pointwise.conv_kernel_grad,
         "64 to 256 channels, 56x56: 5.85; 1024 to 256, 14x14: 2.16; stride 2: 4.01",
@@ -188,23 +197,29 @@ KERNEL_GRAD = (
         "one image, 3x3, 32 groups, 128 channels, 56x56: 454; 512, 14x14: 347",
     ),
     Row(_grouped, grouped.conv_kernel_grad_maps, "the same: 459 and 353, but 1.7 times slower on 8 images of 56x56"),
-    Row(_small_maps, dense.kernel_grad_columns, "one image, 3x3: 2.9 (512, 7x7), 1.5 (256, 14x14), 1.2 (128, 16x16)"),
-    Row(_lines, dense.kernel_grad_columns, "1x7, 128 channels, 17x17: 1.56, one image 1.28"),
+    Row(_small_maps, dense.kernel_grad_columns, "one core, one image, 3x3, 512 channels, 7x7: 1.8 to 1.9, else 1.0"),
+    Row(
+        _few_large_windows,
+        dense.kernel_grad_maps,
+        "one core, 5x5: 1.0 (48 channels, 35x35, one image; 32, 14x14, 8 images), else 0.86; inside a scan XLA's form "
+        "is 180 to 280 times slower",
+    ),
     Row(
         _batch_of_few_features,
         dense.kernel_grad_swapped,
         "3x3, 256 to 64 channels, 28x28: 1.45; 128 to 32, 14x14, 32 images: 1.73",
     ),
     Row(
-        _batch_of_deep_or_large_maps,
-        dense.kernel_grad_rows,
-        "3x3: 1.60 (64, 56x56), 1.15 (128, 28x28), 1.77 (256, 14x14), 1.31 (512, 7x7); 7x7 stem: 1.76; "
-        "0.77 for 5x5 (48 channels, 35x35), 0.85 for 3x3 (64 channels, 32x32)",
+        _strided_bands,
+        dense.kernel_grad_bands,
+        "one core, 3x3 stride 2: 2.9 (128 channels, 56x56), 1.5 (256, 28x28), 3.5 (64, 32x32, 128 images), 3.0 (128, "
+        "16x16, 128 images), one image 1.2 (128, 56x56); `kernel_grad_rows`: 1.5, 0.9, 3.1, 1.9, 1.0",
     ),
     Row(
         _whole,
-        dense.kernel_grad_maps,
-        "5x5: 1.0 (48 channels, 35x35; 32 channels, 14x14); 3x3: 1.0 (64, 32x32), stride 2: 1.2 (128, 56x56); "
-        "inside a scan XLA's form is 180 to 280 times slower",
+        dense.kernel_grad_rows,
+        "one core, 3x3: 2.5 (64 channels, 56x56), 3.1 (128, 28x28), 1.2 (256, 14x14), 1.2 (512, 7x7), 3.0 (64, 32x32, "
+        "32 images), 1x7: 1.1 (128, 17x17), one image 1.0 to 1.3; 5x5: 1.3 (48, 35x35), 2.6 (32, 14x14, 128 images); "
+        "7x7 stem: 2.0 to 3.7; stride 2 on small maps: 1.0 to 1.2; inside a scan XLA's form is 180 to 280 times slower",
     ),
 )

@@ -11,9 +11,9 @@ from jax import lax
 _POSITIONS = 2048
 
 
-def add_over_images(function, x, dy):
-    """The sum of `function(x, dy)` over chunks of images."""
-    n, count = _split(dy)
+def add_over_images(function, x, dy, at_once=None):
+    """The sum of `function(x, dy)` over chunks of images, of `at_once` or as many as fit."""
+    n, count = _split(dy, at_once)
     if count == 1:
         return function(x, dy)
     whole = n * count

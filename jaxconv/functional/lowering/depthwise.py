@@ -6,7 +6,7 @@ A kernel (*window, 1, c * m) with m > 1 reads every channel m times; `x` is repe
 import jax.numpy as jnp
 from jax import lax
 
-from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap
+from jaxconv.functional.lowering.taps import add, after, offsets, out_space, pad, spread, tap
 
 
 def conv(x, kernel, *, strides, padding, dilation, groups):
@@ -86,7 +86,7 @@ def conv_kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):
     at_once = _rows_at_once(height, len(taps))
     steps = -(-height // at_once)
     (low, _), reach = padding[0], (steps * at_once - 1) * strides[0] + dilation[0] * (window[0] - 1) + 1
-    x = pad(_repeated(x, channels // groups), ((low, reach - low - x.shape[1]), padding[1]))
+    x = pad(_repeated(after(dy, x), channels // groups), ((low, reach - low - x.shape[1]), padding[1]))
     dy = pad(dy, ((0, steps * at_once - height), (0, 0)))
 
     def row(a, image, number):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxconv.functional.lowering import chunk, cpu, dense, depthwise, grouped, plain, pointwise
+from jaxconv.functional.lowering.taps import after
 
 # images, space, channels, features, window, strides, padding, dilation, groups
 CASES = {
@@ -62,6 +63,8 @@ KERNEL_GRAD = [
     (dense.kernel_grad_swapped, UNIT),
     (dense.kernel_grad_columns, DENSE),
     (dense.kernel_grad_maps, DENSE),
+    (dense.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
+    (pointwise.conv_kernel_grad_rows, POINTS),
 ]
 
 
@@ -100,6 +103,29 @@ def test_input_gradients(form, name, rng):
 def test_kernel_gradients(form, name, rng):
     x, kernel, dy, settings = make(name, rng)
     agree(form, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
+
+
+@pytest.mark.parametrize("name", ["plane", "plane, strided", "plane, strided and dilated"])
+@pytest.mark.parametrize("positions", [1, 6, 12])
+def test_bands_of_rows_cover_the_map_once(name, positions, rng, monkeypatch):
+    monkeypatch.setattr(dense, "_BAND", positions)
+    x, kernel, dy, settings = make(name, rng)
+    agree(dense.kernel_grad_bands, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
+
+
+@pytest.mark.parametrize("rows", [1, 4, 7, 60])
+def test_products_of_some_rows_cover_all_once(rows, rng, monkeypatch):
+    monkeypatch.setattr(pointwise, "_ROWS", rows)
+    x, _, dy, settings = make("points", rng)
+    agree(pointwise.conv_kernel_grad_rows, plain.conv_kernel_grad, (x, dy), settings | {"window": (1, 1)})
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_what_waits_for_an_array_is_unchanged(dtype):
+    with jax.enable_x64(True):
+        x = jnp.asarray([1.5, -2, jnp.inf, 0], dtype)
+        for value in (-1, 0, jnp.nan, -jnp.inf):
+            np.testing.assert_array_equal(jax.jit(after)(jnp.full((2, 3), value, dtype), x), x)
 
 
 @pytest.mark.parametrize("images, positions", [(1, 4096), (3, 4096), (7, 700), (8, 700), (130, 16), (65, 64)])

@@ -30,7 +30,7 @@ class CheckpointError(OSError):
 
 
 class NonFiniteError(FloatingPointError):
-    """A state that holds NaN or infinity, and is not saved for that."""
+    """A state holds NaN or infinity: it is not saved, and a run stops; the message says where that came from."""
 
 
 class Checkpoints:

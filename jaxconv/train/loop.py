@@ -50,7 +50,7 @@ def fit(
     Raises:
         RunError: if `out` holds something else, or is in use; the message names what differs.
         ValueError: if the batch cannot be divided among the devices, or a setting is none of its values.
-        NotFiniteError: if a number is no longer finite and `on_nan` knows no remedy.
+        NonFiniteError: if a number is no longer finite and `on_nan` knows no remedy.
         BadImagesError: if more images cannot be used than the experiment allows.
         LoaderError: if a loader worker dies.
         CheckpointError: if a checkpoint cannot be written, unless `saving` says to continue.

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxconv.train.checkpoint import NonFiniteError
 from jaxconv.train.origin import first_nonfinite, last_nonfinite, order_of_use
 from jaxconv.train.state import TrainState
 from jaxconv.train.step import is_finite
@@ -21,10 +22,6 @@ from the last checkpoint on and takes all others again, at no cost as long as no
 
 MOST_LEFT_OUT = 10
 """So many steps left out, in a row (skip) or in all (rollback), are no accident: the run ends."""
-
-
-class NotFiniteError(FloatingPointError):
-    """A run that stopped because a number was no longer finite; the message names the step and the layer."""
 
 
 class Broken(Exception):
@@ -135,11 +132,11 @@ def require_progress(totals: dict[str, Any], step: int) -> None:
     """Refuse to skip for ever.
 
     Raises:
-        NotFiniteError: if too many steps in a row were skipped.
+        NonFiniteError: if too many steps in a row were skipped.
     """
     streak = int(totals["streak"])
     if streak >= MOST_LEFT_OUT:
-        raise NotFiniteError(
+        raise NonFiniteError(
             f"at most {MOST_LEFT_OUT - 1} steps in a row may be skipped; the last {streak} up to step {step} made "
             "numbers that are not finite. A lower learning rate usually helps."
         )

@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxconv.train.checkpoint import CheckpointError, Checkpoints
-from jaxconv.train.nonfinite import MOST_LEFT_OUT, LeftOut, NotFiniteError, OnNan, find_fault
+from jaxconv.train.checkpoint import CheckpointError, Checkpoints, NonFiniteError
+from jaxconv.train.nonfinite import MOST_LEFT_OUT, LeftOut, OnNan, find_fault
 from jaxconv.train.parallel import from_first
 from jaxconv.train.processes import agreed
 from jaxconv.train.state import TrainState
@@ -67,7 +67,7 @@ class Recovery:
             beat: called after each step that is taken again.
 
         Raises:
-            NotFiniteError: if nothing is left to do; it names the step and the layer.
+            NonFiniteError: if nothing is left to do; it names the step and the layer.
         """
         fault = find_fault(self._trainer, self.state, noticed, self.left_out(), beat)
         good = int(self.state().step)
@@ -77,7 +77,7 @@ class Recovery:
         )
         self._rounds += 1
         if on_nan != "rollback" or max(len(self.left_out()) + 1, self._rounds) > MOST_LEFT_OUT:
-            raise NotFiniteError(f"{text}. A lower learning rate usually helps.")
+            raise NonFiniteError(f"{text}. A lower learning rate usually helps.")
         if fault is not None:
             agreed(lambda: LeftOut(self._path).add(fault))
         what = "that step is left out" if fault else "nothing is left out"

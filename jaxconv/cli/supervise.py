@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from types import FrameType
 
-from jaxconv.cli.codes import FAILED, FINAL
+from jaxconv.cli.codes import FAILED, FINAL, INTERRUPTED, PREEMPTED
 from jaxconv.train.watchdog import PIPE
 
 PATIENCE_SECONDS = 15.0
@@ -39,32 +39,67 @@ def supervise(arguments: Sequence[str], restarts: int, hang_seconds: float | Non
     """
     command = [sys.executable, *sys.orig_argv[1:], *arguments]
     code = FAILED
-    for restart in range(restarts + 1):
-        code = _run(command, hang_seconds)
-        if code in FINAL:
-            return code
-        left = restarts - restart
-        what = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
-        print(f"jaxconv: the training process ended with {what}; {left} restarts left.", file=sys.stderr, flush=True)
-        if left:
-            time.sleep(min(2.0**restart, LONGEST_PAUSE_SECONDS))
+    with _Signals() as signals:
+        for restart in range(restarts + 1):
+            code = _run(command, hang_seconds, signals)
+            if code in FINAL:
+                return code
+            if signals.received is not None:
+                return PREEMPTED if signals.received == signal.SIGTERM else INTERRUPTED
+            left, how = restarts - restart, "the training process ended with"
+            what = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
+            print(
+                f"jaxconv: the training process ended with {what}; {left} restarts left.", file=sys.stderr, flush=True
+            )
+            if left:
+                signals.wait(min(2.0**restart, LONGEST_PAUSE_SECONDS))
     return max(code, FAILED)
 
 
-def _run(command: Sequence[str], hang_seconds: float | None) -> int:
+class _Signals:
+    """SIGTERM and SIGINT go on to the training process, which saves and ends; none is started after them."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "_Signals":
+        self._before = {n: signal.signal(n, self._pass_on) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def wait(self, seconds: float) -> None:
+        """So long, or until a signal comes."""
+        end = time.monotonic() + seconds
+        while self.received is None and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        if self.child is not None:
+            self.child.send_signal(number)
+
+
+def _run(command: Sequence[str], hang_seconds: float | None, signals: _Signals) -> int:
+    if signals.received is not None:
+        return FAILED
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     # In a group of its own, a Ctrl-C of the terminal reaches it once, through this process.
-    child = subprocess.Popen(
+    signals.child = child = subprocess.Popen(
         command, env={**os.environ, PIPE: str(writing)}, pass_fds=[writing], process_group=0, stdin=subprocess.DEVNULL
     )
     os.close(writing)
-    with _passed_on(child):
-        try:
-            _wait(child, reading, None if hang_seconds is None else hang_seconds + PATIENCE_SECONDS)
-            return child.wait()
-        finally:
-            os.close(reading)
+    if signals.received is not None:  # before there was a child to pass it on to
+        child.send_signal(signals.received)
+    try:
+        _wait(child, reading, None if hang_seconds is None else hang_seconds + PATIENCE_SECONDS)
+        return child.wait()
+    finally:
+        os.close(reading)
 
 
 def _wait(child: subprocess.Popen[bytes], beats: int, patience: float | None) -> None:
@@ -76,15 +111,3 @@ def _wait(child: subprocess.Popen[bytes], beats: int, patience: float | None) ->
         limit = patience
     print(f"jaxconv: no progress for {patience:.0f} s: the training process is killed.", file=sys.stderr, flush=True)
     child.kill()
-
-
-@contextmanager
-def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """SIGTERM and SIGINT go on to the training process, which saves and ends."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {n: signal.signal(n, lambda number, frame: child.send_signal(number)) for n in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -46,7 +46,7 @@ def supervise(arguments: Sequence[str], restarts: int, hang_seconds: float | Non
                 return code
             if signals.received is not None:
                 return PREEMPTED if signals.received == signal.SIGTERM else INTERRUPTED
-            left, how = restarts - restart, "the training process ended with"
+            left = restarts - restart
             what = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
             print(
                 f"jaxconv: the training process ended with {what}; {left} restarts left.", file=sys.stderr, flush=True

@@ -3,13 +3,13 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from jaxconv.train.checkpoint import Checkpoints
 from jaxconv.train.clock import Clock
 from jaxconv.train.display import Display
 from jaxconv.train.experiment import Experiment, Result
-from jaxconv.train.nonfinite import Broken, OnNan
+from jaxconv.train.nonfinite import ON_NAN, Broken
 from jaxconv.train.processes import agreed, is_first
 from jaxconv.train.record import Records
 from jaxconv.train.recovery import Recovery
@@ -28,7 +28,7 @@ def fit(
     *,
     progress: bool = True,
     saving: Saving | None = None,
-    on_nan: OnNan = "stop",
+    on_nan: str = "stop",
     hang_seconds: float | None = None,
 ) -> Result:
     """Train in the directory `out`, or continue the unfinished run there.
@@ -56,8 +56,8 @@ def fit(
         CheckpointError: if a checkpoint cannot be written, unless `saving` says to continue.
         Stopped: after SIGINT or SIGTERM, once the state is saved.
     """
-    if on_nan not in get_args(OnNan):
-        raise ValueError(f"on_nan must be one of {', '.join(get_args(OnNan))}; got {on_nan}.")
+    if on_nan not in ON_NAN:
+        raise ValueError(f"on_nan must be one of {', '.join(ON_NAN)}; got {on_nan}.")
     if hang_seconds is not None and not hang_seconds > 0:
         raise ValueError(f"hang_seconds must be positive; got {hang_seconds}.")
     clock = Clock(experiment.batch_size)
@@ -92,7 +92,7 @@ def fit(
 
 
 def _train(
-    trainer: Trainer, run: Run, clock: Clock, watchdog: Watchdog, saving: Saving, on_nan: OnNan, progress: bool
+    trainer: Trainer, run: Run, clock: Clock, watchdog: Watchdog, saving: Saving, on_nan: str, progress: bool
 ) -> tuple[TrainState, dict[str, float | int]]:
     first, total = is_first(), trainer.experiment.total_steps
     incident = run.incident if first else lambda text: None

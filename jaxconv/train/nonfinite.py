@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxconv.train.state import TrainState
 from jaxconv.train.step import is_finite
 from jaxconv.train.trainer import Trainer
 
-OnNan = Literal["stop", "skip", "rollback"]
+ON_NAN = ("stop", "skip", "rollback")
 """`stop` ends the run; `skip` leaves the state as it was before a step that breaks it; `rollback` looks for that step
 from the last checkpoint on and takes all others again, at no cost as long as nothing happens."""
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxconv.train.checkpoint import CheckpointError, Checkpoints, NonFiniteError
-from jaxconv.train.nonfinite import MOST_LEFT_OUT, LeftOut, OnNan, find_fault
+from jaxconv.train.nonfinite import MOST_LEFT_OUT, LeftOut, find_fault
 from jaxconv.train.parallel import from_first
 from jaxconv.train.processes import agreed
 from jaxconv.train.state import TrainState
@@ -58,7 +58,7 @@ class Recovery:
         """The steps that are passed over."""
         return frozenset(agreed(lambda: LeftOut(self._path).steps) or ())
 
-    def remedy(self, noticed: int, on_nan: OnNan, beat: Callable[[], None]) -> None:
+    def remedy(self, noticed: int, on_nan: str, beat: Callable[[], None]) -> None:
         """Find the step that broke the state, and have it left out where `on_nan` says rollback.
 
         Args:

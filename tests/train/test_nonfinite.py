@@ -68,7 +68,7 @@ def states(out) -> list[dict[str, np.ndarray]]:
 def test_stop_names_the_step_and_the_layer(make, tmp_path, part, where):
     first = BAD_STEPS[0]
     good = 4 if first > 3 else 0  # the first epoch ends after four steps
-    message = rf"noticed at step \d+: step {first} breaks this .*{where}.*\. The last good step is {good}\."
+    message = rf"noticed at step \d+: step {first} breaks this .*{where}.*\. The last good state is of step {good}\."
     with pytest.raises(NonFiniteError, match=message):
         fit(make(part=part), tmp_path / "run", progress=False)
     assert all(np.isfinite(array).all() for state in states(tmp_path / "run") for array in state.values())
@@ -144,6 +144,6 @@ def test_a_policy_may_change_when_a_run_goes_on(make, tmp_path):
 def test_mistakes(make_experiment, tmp_path):
     with pytest.raises(ValueError, match="on_nan must be one of stop, skip, rollback; got retry"):
         fit(make_experiment(), tmp_path / "run", on_nan="retry")
-    with pytest.raises(ValueError, match="hang_seconds must be positive; got 0"):
-        fit(make_experiment(), tmp_path / "run", hang_seconds=0)
+    with pytest.raises(ValueError, match="hang_seconds must be positive; got 0.0"):
+        fit(make_experiment(), tmp_path / "run", hang_seconds=0.0)
     assert not (tmp_path / "run").exists()

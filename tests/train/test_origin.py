@@ -14,7 +14,8 @@ def network(params, x):
     x = conv(x, params["first"]["kernel"].astype(x.dtype), padding="SAME")
     x = max_pool(jax.nn.relu(x), 2, strides=2, padding=1)
     x = jax.jit(lambda x, kernel: conv(x, kernel, padding=0))(x, params["second"]["kernel"])
-    x = params["norm"]["scale"] * x / jnp.sqrt(x.var((0, 1, 2)) - params["norm"]["shift"])
+    scale, shift = (params["norm"][name][None, None, None] for name in ("scale", "shift"))
+    x = scale * x / jnp.sqrt(x.var((0, 1, 2), keepdims=True) - shift)
     return jax.nn.log_softmax(x.mean((1, 2)) @ params["head"]["kernel"])
 
 

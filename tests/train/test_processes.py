@@ -36,8 +36,8 @@ def test_launchers(environ, name):
         (("localhost", 0, 2), "coordinator must be HOST:PORT; got localhost"),
         (("localhost:0", 0, 2), "coordinator must be HOST:PORT; got localhost:0"),
         (("localhost:99999", 0, 2), "coordinator must be HOST:PORT; got localhost:99999"),
-        (("localhost:1", 2, 2), "process_id must lie between 0 and process_count - 1; got 2 of 2"),
-        (("localhost:1", -1, 2), "process_id must lie between 0 and process_count - 1; got -1 of 2"),
+        (("localhost:1", 2, 2), "process_id must lie between 0 and process_count - 1 = 1; got 2"),
+        (("localhost:1", -1, 2), "process_id must lie between 0 and process_count - 1 = 1; got -1"),
         ((None, None, 0), "process_count must be positive; got 0"),
     ],
 )

@@ -10,10 +10,7 @@ import jax
 
 from jaxconv.cli.codes import FAILED, INTERRUPTED, PREEMPTED, USAGE
 from jaxconv.train import Stopped
-from jaxconv.train.processes import leave
-
-WRONG_PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""The errors of the system that another call avoids; the others (a full disk, no network) may pass by themselves."""
+from jaxconv.train.processes import FINAL_ERRORS, PeerLostError, leave
 
 
 def answer(command: Callable[[], int]) -> int:
@@ -26,31 +23,32 @@ def answer(command: Callable[[], int]) -> int:
     One of several processes ends at once after an error: the others wait for it, and would wait for ever.
     """
     try:
-        code = _answer(command)
+        code, in_order = _answer(command)
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise
         leave(FAILED, error)
-    if code in (FAILED, USAGE) and jax.distributed.is_initialized():
+    if not in_order and jax.distributed.is_initialized():
         leave(code)
     return code
 
 
-def _answer(command: Callable[[], int]) -> int:
+def _answer(command: Callable[[], int]) -> tuple[int, bool]:
+    """The exit code, and whether all processes of a run come to it together."""
     try:
-        return command()
+        return command(), True
     except Stopped as stop:
         print(f"{stop}. The same command with --out on this directory continues it.", file=sys.stderr)
-        return PREEMPTED if stop.signal == signal.SIGTERM else INTERRUPTED
+        return (PREEMPTED if stop.signal == signal.SIGTERM else INTERRUPTED), True
     except KeyboardInterrupt:
         print("jaxconv: interrupted.", file=sys.stderr)
-        return INTERRUPTED
+        return INTERRUPTED, False
     except MemoryError as error:
         print(f"jaxconv: error: the memory is full. {error}".rstrip(), file=sys.stderr)
-        return FAILED
-    except (ValueError, FloatingPointError, OSError) as error:
+        return FAILED, False
+    except (ValueError, FloatingPointError, OSError, PeerLostError) as error:
         print(f"jaxconv: error: {named_as_flag(str(error))}", file=sys.stderr)
-        return FAILED if isinstance(error, OSError) and not isinstance(error, WRONG_PATHS) else USAGE
+        return (USAGE if isinstance(error, FINAL_ERRORS) else FAILED), False
 
 
 @contextmanager

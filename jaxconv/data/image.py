@@ -22,7 +22,9 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pbm", ".pgm", ".png", "
 
 _ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF: from 5 on, rows and columns are exchanged
 _OF_THE_MACHINE = {
+    errno.EIO,
     errno.EMFILE,
+    errno.ENODEV,
     errno.ENFILE,
     errno.ENOMEM,
     errno.ENOTCONN,

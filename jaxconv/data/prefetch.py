@@ -9,6 +9,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from jaxconv.data.dataset import AnyDataset, StreamedDataset
+from jaxconv.data.image import ImageError
 from jaxconv.data.order import batch_indices
 from jaxconv.data.worker import Worker, pickled_for_workers
 
@@ -171,7 +172,9 @@ def ordered_batches(
     starts = range(0, len(dataset), batch_size)
     positions = (np.arange(start, start + batch_size)[rows] for start in starts)
     indices = (wanted[wanted < len(dataset)] for wanted in positions)
-    for images, labels, _ in _read(dataset, indices, batch_size, loader):
+    for images, labels, bad in _read(dataset, indices, batch_size, loader):
+        if bad:  # another image in its place would be counted twice
+            raise ImageError(f"an image of {dataset.split} could be used before, not now: {next(iter(bad.values()))}")
         yield images, labels
 
 

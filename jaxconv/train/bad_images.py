@@ -1,8 +1,10 @@
 """The images of a run that cannot be used: each named once, all counted, too many refused."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from jaxconv.data import AnyDataset, ImageError
@@ -79,7 +81,7 @@ class BadImages:
         new = {index: bad[index] for index in sorted(bad) if (split, index) not in self._found}
         if new and self._path is not None:
             lines = [json.dumps({"split": split, "index": index, "what": why}) + "\n" for index, why in new.items()]
-            with self._path.open("a") as file:
+            with suppress(OSError), self._path.open("a") as file:  # on a full disk they are found and counted again
                 file.write("".join(lines))
         for count, (index, why) in enumerate(new.items()):
             self._found[split, index] = why
@@ -113,5 +115,5 @@ def _rows(path: Path) -> list[dict]:
     lines = path.read_text().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     if len(whole) < len(lines):
-        path.write_text("".join(whole))
+        os.truncate(path, sum(len(line.encode()) for line in whole))
     return [json.loads(line) for line in whole]

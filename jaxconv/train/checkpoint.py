@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from jaxconv.train.manifest import DamagedError, check_arrays, check_files, read_manifest, write_manifest
+from jaxconv.train.manifest import DamagedError, check_arrays, check_files, read_manifest, write_body, write_manifest
 from jaxconv.train.state import TrainState
 
 STATE = "state.safetensors"
@@ -72,7 +72,7 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps that are stored whole, oldest first."""
         found = self.directory.iterdir() if self.directory.is_dir() else []
-        return sorted(int(path.name) for path in found if path.name.isdecimal())
+        return sorted(int(path.name) for path in found if path.name.isdecimal() and path.is_dir())
 
     def latest(self) -> int | None:
         """The newest step that is stored whole, or None."""
@@ -92,6 +92,7 @@ class Checkpoints:
         self.wait()
         step = int(state.step)
         if step in self.steps():
+            self._measured(step, metrics or {})
             return
         host = {name: np.array(leaf, order="C") for name, leaf in named(state).items()}
         _require_finite(host, step)
@@ -133,8 +134,10 @@ class Checkpoints:
         Raises:
             FileNotFoundError: if there is no checkpoint, or none that is good.
             DamagedError: if `step` is given and damaged.
+            ValueError: if it is whole and of another structure; the message names the arrays that differ.
         """
         _, stored = self._newest(set_aside=True) if step is None else (step, self._read(step))
+        _require_alike(stored, named(like), self.directory)
         return jax.tree.unflatten(jax.tree.structure(like), [stored[name] for name in named(like)])
 
     def restore_network(self, params: Any, batch_stats: Any) -> tuple[int, Any, Any]:
@@ -159,6 +162,8 @@ class Checkpoints:
         for step in reversed(self.steps()):
             try:
                 return step, self._read(step)
+            except FileNotFoundError:  # it went away meanwhile
+                continue
             except DamagedError as error:
                 self._say(f"the checkpoint of step {step} is damaged and passed over: {error}")
                 if set_aside:
@@ -208,6 +213,19 @@ class Checkpoints:
                 self._folder(step).rename(going)
                 shutil.rmtree(going, ignore_errors=True)
 
+    def _measured(self, step: int, metrics: Mapping[str, float | int]) -> None:
+        """Add what was measured after the state was saved: a stop saves before the evaluation is over."""
+        if not metrics:
+            return
+        try:
+            body = read_manifest(self._folder(step))
+            if not body["about"]["metrics"]:
+                write_body(self._folder(step), {**body, "about": {**body["about"], "metrics": dict(metrics)}})
+        except DamagedError as error:
+            self._say(f"the checkpoint of step {step} is damaged: {error}")
+        except OSError as error:
+            raise CheckpointError(f"the checkpoint of step {step} could not be described: {_cause(error)}.") from error
+
     def _best(self, steps: list[int]) -> int | None:
         """The step with the best value of the metric, the later one of equals."""
         values = {}
@@ -216,6 +234,7 @@ class Checkpoints:
                 values[step] = read_manifest(self._folder(step))["about"]["metrics"][self._keep_best]
             except (DamagedError, KeyError):  # a step between evaluations has none
                 continue
+        values = {step: value for step, value in values.items() if np.isfinite(value)}
         sign = -1 if self._keep_best in LOWER_IS_BETTER else 1
         return max(values, key=lambda step: (sign * values[step], step), default=None)
 
@@ -227,6 +246,20 @@ def named(tree: Any) -> dict[str, Any]:
     """Every leaf under its path, in the order of `jax.tree.leaves`: `params.c1.kernel`, `opt_state.0.mu.c1.kernel`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _require_alike(stored: Mapping[str, Any], like: Mapping[str, Any], directory: Path) -> None:
+    def described(arrays: Mapping[str, Any]) -> dict[str, str]:
+        return {name: f"{array.dtype}{list(array.shape)}" for name, array in arrays.items()}
+
+    there, here = described(stored), described(like)
+    rows = [f"{n}: {there.get(n, 'absent')} there, {here.get(n, 'absent')} here" for n in {**here, **there}]
+    rows = [row for n, row in zip({**here, **there}, rows) if there.get(n) != here.get(n)]
+    if rows:
+        raise ValueError(
+            f"the checkpoints under {directory} are of another network, optimizer or version of jaxconv: "
+            f"{'; '.join(rows[:5])}{f' and {len(rows) - 5} more' if len(rows) > 5 else ''}."
+        )
 
 
 def _cause(error: OSError | SafetensorError) -> str:

@@ -1,6 +1,7 @@
 """What the terminal shows of a run."""
 
 import time
+from contextlib import suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -63,4 +64,5 @@ class Display:
             self._print(text)
 
     def _print(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        with suppress(OSError):  # the output may lie on a disk that is full
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,16 +1,20 @@
 """`fit`: from an experiment and a directory to a trained network."""
 
 import os
-from contextlib import ExitStack
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from jaxconv.train.checkpoint import Checkpoints
 from jaxconv.train.clock import Clock
 from jaxconv.train.display import Display
 from jaxconv.train.experiment import Experiment, Result
 from jaxconv.train.nonfinite import ON_NAN, Broken
-from jaxconv.train.processes import agreed, is_first
+from jaxconv.train.processes import agreed, is_first, peers_lost, require_same
 from jaxconv.train.record import Records
 from jaxconv.train.recovery import Recovery
 from jaxconv.train.run import Run
@@ -48,7 +52,9 @@ def fit(
         The final numbers and parameters. A run that was finished before is not repeated: its numbers come back.
 
     Raises:
-        RunError: if `out` holds something else, or is in use; the message names what differs.
+        RunError: if `out` holds something else; the message names what differs.
+        InUseError: if another process trains there.
+        PeerLostError: if another process of the run is gone.
         ValueError: if the batch cannot be divided among the devices, or a setting is none of its values.
         NonFiniteError: if a number is no longer finite and `on_nan` knows no remedy.
         BadImagesError: if more images cannot be used than the experiment allows.
@@ -62,9 +68,11 @@ def fit(
         raise ValueError(f"hang_seconds must be positive; got {hang_seconds}.")
     clock = Clock(experiment.batch_size)
     trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
-    trainer.bad_images.require_few_at_opening([experiment.train_data, experiment.eval_data])
+    data = [experiment.train_data, experiment.eval_data]
+    trainer.bad_images.require_few_at_opening(data)
     run = Run(Path(out), experiment.settings, experiment.record)
-    with ExitStack() as held, trainer, Watchdog(hang_seconds) as watchdog:
+    with peers_lost(), ExitStack() as held, Watchdog(hang_seconds) as watchdog, trainer:
+        require_same("data", [(len(d), sorted(d.bad), sorted(d.left_out)) for d in data])
 
         def begin() -> dict[str, Any] | None:
             started = Run.start(run.directory, run.settings, run.record)
@@ -95,16 +103,17 @@ def _train(
     trainer: Trainer, run: Run, clock: Clock, watchdog: Watchdog, saving: Saving, on_nan: str, progress: bool
 ) -> tuple[TrainState, dict[str, float | int]]:
     first, total = is_first(), trainer.experiment.total_steps
-    incident = run.incident if first else lambda text: None
-    directory = run.directory if first else None
-    trainer.bad_images.keep(directory, incident, [trainer.experiment.train_data, trainer.experiment.eval_data])
-    with Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=incident) as checkpoints:
+    incident = run.incident if first else _aside
+    _note_bad_images(trainer, run, incident)
+    with (
+        StopRequest() as request,
+        Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=incident) as checkpoints,
+    ):
         recovery = Recovery(trainer, checkpoints, run.directory / "left_out.jsonl", incident)
         state = recovery.state()
         start = int(state.step)
         with (
-            StopRequest() as request,
-            Records(directory, start, say=incident) as records,
+            Records(run.directory if first else None, start, say=incident) as records,
             Display(total, start, show=progress and first) as display,
         ):
             if start:
@@ -115,13 +124,25 @@ def _train(
                 try:
                     return session.train(state, recovery.left_out(), agreed(lambda: records.evaluated) or 0)
                 except Broken as broken:
-                    recovery.remedy(broken.step, on_nan, watchdog.beat)
-                except ValueError as error:
-                    if type(error) is ValueError and clock.compiled:  # XLA's, as when another process has died
-                        raise RuntimeError("a step failed on the devices.") from error
-                    raise
+                    noticed = broken.step
+                del state  # its memory is needed for what follows
+                recovery.remedy(noticed, on_nan, watchdog.beat)
                 state = recovery.state()
                 records.rewind(int(state.step))
+
+
+def _note_bad_images(trainer: Trainer, run: Run, incident: Callable[[str], None]) -> None:
+    """Process 0 keeps the record of them; the others count what they meet themselves."""
+    data = [trainer.experiment.train_data, trainer.experiment.eval_data]
+    agreed(lambda: trainer.bad_images.keep(run.directory, incident, data), tell=False)
+    if not is_first():
+        trainer.bad_images.keep(None, incident, data)
+
+
+def _aside(text: str) -> None:
+    """What a process says that does not write the run directory."""
+    with suppress(OSError):
+        print(f"jaxconv, process {jax.process_index()}: {text}", file=sys.stderr, flush=True)
 
 
 def _finished(run: Run, numbers: dict[str, Any]) -> Result:

@@ -33,9 +33,15 @@ def write_manifest(folder: Path, arrays: Mapping[str, np.ndarray], about: Mappin
         "arrays": {name: array_digest(array) for name, array in arrays.items()},
         "files": {str(path.relative_to(folder)): _flushed_digest(path) for path in _files(folder)},
     }
-    path = folder / NAME
-    path.write_text(json.dumps({"digest": _text_digest(body), "body": body}, indent=1) + "\n")
-    _flushed_digest(path)
+    write_body(folder, body)
+
+
+def write_body(folder: Path, body: Mapping[str, Any]) -> None:
+    """Put a manifest into a folder, whole or not at all, in the place of one that is there."""
+    partial = folder / (NAME + ".partial")
+    partial.write_text(json.dumps({"digest": _text_digest(body), "body": body}, indent=1) + "\n")
+    _flushed_digest(partial)
+    partial.replace(folder / NAME)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

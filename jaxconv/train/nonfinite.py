@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +35,9 @@ class Broken(Exception):
         self.step = step
 
 
-@dataclass(frozen=True)
-class Fault:
-    """The step that broke the state.
-
-    Attributes:
-        step: its number, from 0: so many had been taken before it.
-        where: the layer and the operation, as a clause.
-    """
-
-    step: int
-    where: str
-
-
 def find_fault(
     trainer: Trainer, restored: Callable[[], TrainState], last: int, left_out: frozenset[int], beat: Callable[[], None]
-) -> Fault | None:
+) -> int | None:
     """Take the steps since the last good state again, one by one, up to the one that breaks it.
 
     Args:
@@ -62,30 +48,38 @@ def find_fault(
         beat: called after each step.
 
     Returns:
-        The fault; None if all numbers stay finite this time, as they may on hardware that adds in no fixed order.
+        The number of the step, from 0; None if all numbers stay finite this time, as they may on hardware that adds in
+        no fixed order.
     """
     start = restored()
     for step, state in trainer.take(start, int(start.step), last, left_out, singly=True):
         beat()
         if not trainer.is_finite(state):
-            return Fault(step - 1, explain(trainer, _state_before(trainer, restored, step - 1, left_out)))
+            return step - 1
     return None
 
 
-def _state_before(
-    trainer: Trainer, restored: Callable[[], TrainState], step: int, left_out: frozenset[int]
-) -> TrainState:
+def explain_step(trainer: Trainer, restored: Callable[[], TrainState], step: int, left_out: frozenset[int]) -> str:
+    """Where that step breaks the state, as a clause; the arguments are those of `find_fault`."""
     state = start = restored()
     for _, latest in trainer.take(start, int(start.step), step, left_out, singly=True):
         state = latest
-    return state
+    return explain(trainer, state)
 
 
 def explain(trainer: Trainer, state: TrainState) -> str:
     """Where the next step makes a number that is not finite: in the forward pass, a gradient or the update.
 
-    Computed operation by operation on one device of this process, with the whole batch.
+    Computed operation by operation on one device of this process, with the whole batch; where its memory does not hold
+    that, the answer says so.
     """
+    try:
+        return _explained(trainer, state)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        return f"in a place that one device could not compute again ({repr(error)[:200]})"
+
+
+def _explained(trainer: Trainer, state: TrainState) -> str:
     host: TrainState = jax.tree.map(np.asarray, state)
     images, labels = trainer.batch(int(host.step))
     arguments = host.params, host, images, labels
@@ -119,12 +113,12 @@ class LeftOut:
         rows = path.read_text().splitlines() if path.exists() else []
         self.steps = [json.loads(row)["step"] for row in rows]
 
-    def add(self, fault: Fault) -> None:
+    def add(self, step: int) -> None:
         """One more."""
-        self.steps.append(fault.step)
+        self.steps.append(step)
         partial = self._path.with_name(self._path.name + ".partial")
         before = self._path.read_text() if self._path.exists() else ""
-        partial.write_text(before + json.dumps({"step": fault.step, "where": fault.where}) + "\n")
+        partial.write_text(before + json.dumps({"step": step}) + "\n")
         partial.replace(self._path)
 
 
@@ -134,9 +128,9 @@ def require_progress(totals: dict[str, Any], step: int) -> None:
     Raises:
         NonFiniteError: if too many steps in a row were skipped.
     """
-    streak = int(totals["streak"])
+    streak = int(totals["longest"])
     if streak >= MOST_LEFT_OUT:
         raise NonFiniteError(
-            f"at most {MOST_LEFT_OUT - 1} steps in a row may be skipped; the last {streak} up to step {step} made "
+            f"at most {MOST_LEFT_OUT - 1} steps in a row may be skipped; {streak} before step {step} made "
             "numbers that are not finite. A lower learning rate usually helps."
         )

@@ -104,9 +104,14 @@ class _Run:
     def _nested(self, jaxpr: Jaxpr, consts: Any, values: list[_Value]) -> list[_Value]:
         variables = [*jaxpr.constvars, *jaxpr.invars]
         known = dict(zip(variables, [*map(_Value, consts), *values], strict=True))
-        for equation in jaxpr.eqns:
+        last = {v: i for i, e in enumerate(jaxpr.eqns) for v in e.invars if not isinstance(v, Literal)}
+        kept = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+        for index, equation in enumerate(jaxpr.eqns):
             operands = [_Value(v.val) if isinstance(v, Literal) else known[v] for v in equation.invars]
             known.update(zip(equation.outvars, self._equation(equation, operands), strict=True))
+            for variable in [v for v in (*equation.invars, *equation.outvars) if not isinstance(v, Literal)]:
+                if variable not in kept and last.get(variable, index) <= index:
+                    known.pop(variable, None)  # what nobody reads any more need not be held
         return [_Value(v.val) if isinstance(v, Literal) else known[v] for v in jaxpr.outvars]
 
     def _equation(self, equation: Any, operands: list[_Value]) -> list[_Value]:

@@ -14,9 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+
+from jaxconv.train.processes import broadcast
 
 AXIS = "data"
 
@@ -75,7 +76,7 @@ def from_first(tree: Any, mesh: Mesh) -> Any:
     """The arrays of process 0 on every device; the other processes give arrays of the same shapes and types."""
     if jax.process_count() == 1:
         return replicate(tree, mesh)
-    return replicate(multihost_utils.broadcast_one_to_all(tree), mesh)
+    return replicate(broadcast(tree), mesh)
 
 
 def local_rows(size: int, mesh: Mesh) -> slice:

@@ -5,14 +5,19 @@ none may wait for a dead one, and whatever one process decides by itself (which 
 directory holds this run) all have to hear: process 0 decides, `agreed` tells the others.
 """
 
-import ast
+import ctypes
+import hashlib
+import json
 import os
+import re
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -26,8 +31,27 @@ FAILED = 1
 Value = TypeVar("Value")
 
 
+FINAL_ERRORS = (
+    ValueError,
+    FloatingPointError,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
+"""Errors that another call avoids; others of the system (a full disk, no network) may pass by themselves."""
+
+LOST = re.compile(r"Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|[Cc]onnection (reset|closed)")
+"""What XLA says, in a plain ValueError at times, when another process is gone."""
+
+
 class PeerError(ValueError):
-    """Process 0 refused or failed; the message is its own."""
+    """Process 0 refused; the message is its own, and the same command would be refused again."""
+
+
+class PeerLostError(RuntimeError):
+    """Another process failed or is gone; the same command may continue the run."""
 
 
 def _several(name: str) -> Callable[[Mapping[str, str]], bool]:
@@ -75,6 +99,7 @@ def connect(coordinator: str | None = None, process_id: int | None = None, proce
     if process_count == 1 or not (coordinator or found):
         return
     arguments = {"coordinator_address": coordinator, "num_processes": process_count, "process_id": process_id}
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         jax.distributed.initialize(**arguments, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except ValueError as error:
@@ -82,6 +107,30 @@ def connect(coordinator: str | None = None, process_id: int | None = None, proce
             f"{found or coordinator} seems to have started several processes, but JAX cannot tell which one this is "
             f"({error}). Give coordinator, process_id and process_count, or process_count 1 to train alone."
         ) from error
+    _take_over_sigterm(handler)
+
+
+_notifier: list[Callable[[int], None]] = []
+
+
+def _take_over_sigterm(handler: Any) -> None:
+    """Python hears of SIGTERM again, and passes it on to JAX's preemption service by `notify_peers`.
+
+    JAX's handler, written in C, takes the place of Python's. It is kept as a function, for there is no call for it.
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+    address = libc.signal(signal.SIGTERM, None)
+    if address:
+        _notifier[:] = [ctypes.CFUNCTYPE(None, ctypes.c_int)(address)]
+    if handler is not None:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def notify_peers() -> None:
+    """Tell all processes that this one is to end; `reached_preemption_sync_point` answers at the same call on each."""
+    for notify in _notifier:
+        notify(signal.SIGTERM)
 
 
 def _require_whole(coordinator: str | None, process_id: int | None, process_count: int | None) -> None:
@@ -114,10 +163,11 @@ def agreed(decide: Callable[[], Value], *, tell: bool = True) -> Value | None:
 
     Args:
         decide: called on process 0 alone.
-        tell: whether the others hear the value too, which is text or a number then. Else they get None.
+        tell: whether the others hear the value too, which is a JSON value then. Else they get None.
 
     Raises:
-        PeerError: on the other processes, if `decide` raised on process 0 (where its own exception goes on).
+        PeerError: on the other processes, if `decide` raised one of `FINAL_ERRORS` on process 0, where it goes on.
+        PeerLostError: likewise, if it raised another one, or if a process is gone.
     """
     if jax.process_count() == 1:
         return decide()
@@ -127,20 +177,67 @@ def agreed(decide: Callable[[], Value], *, tell: bool = True) -> Value | None:
             value = decide()
         except Exception as error:
             raised = error
-    text = repr((type(raised).__name__, str(raised)) if raised else (None, value if tell else None))
-    name, told = ast.literal_eval(_broadcast_text(text))
+    message = {"value": value if tell else None, "error": raised and str(raised), "final": _is_final(raised)}
+    told = json.loads(_broadcast_text(json.dumps(message)))
     if raised is not None:
         raise raised
-    if name is not None:
-        raise PeerError(f"process 0: {told}")
-    return value if is_first() else told
+    if told["error"] is not None:
+        raise (PeerError if told["final"] else PeerLostError)(f"process 0: {told['error']}")
+    return value if is_first() else told["value"]
+
+
+def _is_final(error: BaseException | None) -> bool:
+    return isinstance(error, FINAL_ERRORS) and not isinstance(error, PeerLostError)
+
+
+def require_same(name: str, value: Any) -> None:
+    """Refuse to go on where processes see different things, and would wait for each other later.
+
+    Args:
+        name: what it is.
+        value: anything whose `repr` tells it apart.
+
+    Raises:
+        ValueError: on the processes whose value is not that of process 0.
+    """
+    digest = hashlib.sha256(repr(value).encode()).hexdigest()
+    if agreed(lambda: digest) != digest:
+        raise ValueError(
+            f"{name} must be the same on every process; process {jax.process_index()} has another than process 0."
+        )
+
+
+@contextmanager
+def peers_lost() -> Iterator[None]:
+    """Within, what XLA says of processes that are gone is a `PeerLostError`, and no mistake in the call."""
+    try:
+        yield
+    except ValueError as error:
+        if type(error) is ValueError and jax.process_count() > 1 and LOST.search(str(error)):
+            raise PeerLostError(f"another process is gone: {error}") from error
+        raise
+
+
+def broadcast(tree: Any) -> Any:
+    """The arrays of process 0, to the bit: bytes are sent, since adding zeros would make +0.0 of -0.0.
+
+    Args:
+        tree: of NumPy arrays, of the same shapes and types on every process.
+    """
+
+    def sent(leaf: np.ndarray) -> np.ndarray:
+        content = np.frombuffer(np.ascontiguousarray(leaf).tobytes(), np.uint8)
+        received = np.asarray(multihost_utils.broadcast_one_to_all(content)).astype(np.uint8)
+        return np.frombuffer(received.tobytes(), leaf.dtype).reshape(leaf.shape)
+
+    return jax.tree.map(sent, tree)
 
 
 def _broadcast_text(text: str) -> str:
-    content = np.frombuffer(text.encode(), np.uint8) if is_first() else np.zeros(0, np.uint8)
+    content = np.frombuffer(text.encode(), np.uint8)
     size = int(multihost_utils.broadcast_one_to_all(np.int32(content.size)))
     padded = content if is_first() else np.zeros(size, np.uint8)
-    return bytes(np.asarray(multihost_utils.broadcast_one_to_all(padded)).astype(np.uint8)).decode()
+    return broadcast(padded).tobytes().decode()
 
 
 def leave(code: int, error: BaseException | None = None) -> NoReturn:

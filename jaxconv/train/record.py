@@ -1,10 +1,12 @@
 """Where numbers go while a run is under way: JSON lines and TensorBoard. A full disk loses none of them."""
 
 import errno
+import itertools
 import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tensorboardX import summary
@@ -12,6 +14,8 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue] (generated)
 
 from jaxconv.train.checkpoint import CheckpointError
+
+_NUMBERS = itertools.count()
 
 
 class Records:
@@ -48,8 +52,10 @@ class Records:
 
     def rewind(self, step: int) -> None:
         """Drop what was written beyond `step`: the run goes back to it."""
-        self._close()
+        before = self._metrics, self._timing, self._events
         self._open(step)
+        for file in before:
+            file.close()
 
     def metrics(self, step: int, split: str, values: Mapping[str, float | int]) -> None:
         """Numbers that follow from the settings alone."""
@@ -90,23 +96,29 @@ class Records:
 
 
 class _Lines:
-    """A file that grows by whole lines."""
+    """A file that grows by whole lines. What is not yet known to be on the disk is kept, to be written again."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._waiting = path, b""
+        self.path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._safe, self._written, self._waiting = os.fstat(self._file).st_size, b"", b""
 
     def append(self, row: Mapping[str, object]) -> None:
         self._waiting += json.dumps(row).encode() + b"\n"
-        try:
+        with suppress(OSError):  # it waits; `flush` says so before it matters
             self._write()
-        except OSError:  # it waits; `flush` says so before it matters
-            return
 
     def flush(self) -> None:
         self._write()
-        if self.path != Path(os.devnull):
+        if self.path == Path(os.devnull) or not self._written:
+            return
+        try:
             os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._safe)
+            self._written, self._waiting = b"", self._written + self._waiting
+            raise
+        self._safe, self._written = self._safe + len(self._written), b""
 
     def close(self) -> None:
         os.close(self._file)
@@ -115,15 +127,13 @@ class _Lines:
         """All that waits, or nothing: what did not fit whole is cut off again."""
         if not self._waiting:
             return
-        size = os.fstat(self._file).st_size
         try:
-            written = os.write(self._file, self._waiting)
-            if written < len(self._waiting):
+            if os.write(self._file, self._waiting) < len(self._waiting):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
-            os.ftruncate(self._file, size)
+            os.ftruncate(self._file, self._safe + len(self._written))
             raise
-        self._waiting = b""
+        self._written, self._waiting = self._written + self._waiting, b""
 
 
 class _Events:
@@ -131,8 +141,9 @@ class _Events:
 
     def __init__(self, folder: Path | None, step: int, say: Callable[[str], None]) -> None:
         self._say = say
-        self._writer = None if folder is None else EventsWriter(str(folder / "events"))
-        if step:  # TensorBoard forgets what an interrupted run had written beyond it
+        name = f".{os.getpid()}.{next(_NUMBERS)}"  # the file's own name has seconds only
+        self._writer = None if folder is None else EventsWriter(str(folder / "events"), name)
+        if folder is not None:  # TensorBoard forgets what an interrupted run had written beyond the step
             self._write(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -33,6 +33,10 @@ PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax", "safetensors", "numpy")
 
 
 WRONG_PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+
+
+class InUseError(OSError):
+    """A directory in which another process trains; it may be free a moment later."""
 
 
 class RunError(ValueError):
@@ -103,7 +107,7 @@ class Run:
         """No other process trains in this directory meanwhile.
 
         Raises:
-            RunError: if one does.
+            InUseError: if one does.
         """
         import fcntl
 
@@ -111,7 +115,7 @@ class Run:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(
+                raise InUseError(
                     f"{self.directory} is in use: another process trains there. Wait for it, end it, or give another "
                     "directory."
                 ) from None
@@ -140,7 +144,8 @@ class Run:
 
     def incident(self, text: str) -> None:
         """Something went wrong and the run goes on: say so on the error output, and keep it."""
-        print(f"jaxconv: {text}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # the error output may lie on a disk that is full
+            print(f"jaxconv: {text}", file=sys.stderr, flush=True)
         try:
             with (self.directory / "incidents.jsonl").open("a") as file:
                 file.write(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "what": text}) + "\n")

@@ -22,6 +22,9 @@ from jaxconv.train.stop import Stopped, StopRequest
 from jaxconv.train.trainer import Trainer
 from jaxconv.train.watchdog import Watchdog
 
+UNREADABLE = (ImageError, LoaderError, OSError)
+"""What ends a run because its data cannot be read; what was reached is saved first."""
+
 RECORDS_PER_EPOCH = 10
 REFRESH_SECONDS = 0.2
 
@@ -55,7 +58,8 @@ class Session:
     ) -> None:
         self.trainer, self.records, self.display = trainer, records, display
         self.checkpoints, self.clock, self.request, self.watchdog = checkpoints, clock, request, watchdog
-        self.saving, self.incident, self.saved = saving, incident, time.monotonic()
+        self.saving, self.incident, self.saved_at = saving, incident, time.monotonic()
+        self._explained = False
 
     def train(
         self, state: TrainState, left_out: frozenset[int], evaluated: int
@@ -103,6 +107,7 @@ class Session:
 
     def _stretch(self, state: TrainState, first: int, last: int, epoch: int, left_out: frozenset[int]) -> TrainState:
         self._stop_if_asked(state, first)
+        self._save_if_due(state)  # on an accelerator a stretch is one piece
         self.clock.resume()
         done, refreshed = first, time.monotonic()
         for step, latest in self._taken(state, first, last, left_out):
@@ -132,10 +137,8 @@ class Session:
             for step, latest in self.trainer.take(state, first, last, left_out):
                 state = latest
                 yield step, state
-        except (ImageError, LoaderError):
-            if self.checkpoints is not None:
-                with suppress(NonFiniteError):
-                    self._store(self.checkpoints, state)
+        except UNREADABLE:
+            self._save_what_is_good(state)
             raise
 
     def _evaluate(self, state: TrainState, step: int) -> dict[str, float | int]:
@@ -143,29 +146,38 @@ class Session:
             self.watchdog.beat()
             self._stop_if_asked(state, step)
 
-        return self.trainer.evaluate(state, beat=beat)
+        try:
+            return self.trainer.evaluate(state, beat=beat)
+        except CheckpointError:
+            raise
+        except UNREADABLE:
+            self._save_what_is_good(state)
+            raise
 
     def _stop_if_asked(self, state: TrainState, step: int) -> None:
         number = self.request.asked()
         if number is None:
             return
+        self._save_what_is_good(state)
         if self.checkpoints is not None:
             self._guarded(self.checkpoints.wait)
-            if self.trainer.is_finite(state):
-                self.records.flush()
-                self.checkpoints.save(state)
-                self.checkpoints.wait()
             step = self.checkpoints.latest() or 0
         raise Stopped(number, step)
+
+    def _save_what_is_good(self, state: TrainState) -> None:
+        """Save where this process saves; a state that is not finite is left for whoever goes on to find."""
+        if self.checkpoints is not None:
+            with suppress(NonFiniteError):
+                self._store(self.checkpoints, state)
 
     def _save_if_due(self, state: TrainState) -> None:
         """By the clock of the process that saves: a fault is met where all processes look for it."""
         if self.checkpoints is None:
             return
         self._guarded(self.checkpoints.poll)
-        if self.saving.seconds is not None and time.monotonic() - self.saved > self.saving.seconds:
-            with suppress(NonFiniteError):
-                self._store(self.checkpoints, state)
+        if self.saving.seconds is not None and time.monotonic() - self.saved_at > self.saving.seconds:
+            self.saved_at = time.monotonic()
+            self._save_what_is_good(state)
 
     def _save(self, state: TrainState, metrics: Mapping[str, float | int] | None = None) -> None:
         if not self.trainer.is_finite(state):
@@ -182,7 +194,7 @@ class Session:
 
         self._guarded(checkpoints.wait)
         self._guarded(store)
-        self.saved = time.monotonic()
+        self.saved_at = time.monotonic()
         self.watchdog.beat()
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -203,8 +215,9 @@ class Session:
         loss, accuracy = _means(state)
         if not np.isfinite(loss):
             raise Broken(step)
-        rate = float(jnp.asarray(self.trainer.schedule(step - 1)))
-        row: dict[str, float | int] = {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
+        row: dict[str, float | int] = {"learning_rate": float(jnp.asarray(self.trainer.schedule(step - 1)))}
+        if int(state.totals["images"]):  # all steps may have been left out
+            row = {"loss": loss, "accuracy": accuracy, **row}
         skipped = int(state.totals["skipped"])
         if skipped:
             row["skipped"] = skipped
@@ -217,11 +230,12 @@ class Session:
 
     def _report_skipped(self, state: TrainState, count: int, step: int) -> None:
         last = int(state.totals["skipped_at"])
-        where = explain(self.trainer, replace(state, step=np.int32(last)))
-        self.incident(
-            f"{count} steps up to {step} were skipped because a number was not finite, the last one step {last}; "
-            f"with the parameters of step {step} it arises {where}."
-        )
+        text = f"{count} steps up to {step} were skipped because a number was not finite, the last one step {last}"
+        if not self._explained:  # it takes a while; the first of a process must do
+            where = explain(self.trainer, replace(state, step=np.int32(last)))
+            text += f"; with the parameters of step {step} it arises {where}"
+        self._explained = True
+        self.incident(f"{text}.")
 
     def _say(self, epoch: int, metrics: dict[str, float | int]) -> None:
         self.display.line(

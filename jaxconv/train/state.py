@@ -25,8 +25,8 @@ class TrainState:
         opt_state: the optimizer's.
         ema: the exponential moving average of `params`, or None where none is kept.
         totals: sums over the steps since the last record: `loss` (per image), `correct`, `images`, `skipped` (steps
-            that were left out because a number was not finite), `skipped_at` (the last of them) and `streak` (how many
-            in a row).
+            that were left out because a number was not finite), `skipped_at` (the last of them), `streak` (how many in
+            a row, up to now) and `longest` (at most).
     """
 
     step: Leaf
@@ -37,7 +37,7 @@ class TrainState:
     totals: dict[str, Leaf]
 
 
-COUNTS = ("correct", "images", "skipped", "skipped_at", "streak")
+COUNTS = ("correct", "images", "skipped", "skipped_at", "streak", "longest")
 
 
 def no_totals() -> dict[str, jax.Array]:

@@ -107,8 +107,9 @@ def is_finite(state: TrainState) -> Array:
 
 def _unless_nonfinite(moved: TrainState, state: TrainState) -> TrainState:
     fine = is_finite(moved)
-    counts = {"skipped": state.totals["skipped"] + 1, "streak": state.totals["streak"] + 1, "skipped_at": state.step}
-    totals = {**state.totals, **counts}
+    streak = state.totals["streak"] + 1
+    counts = {"skipped": state.totals["skipped"] + 1, "skipped_at": state.step, "streak": streak}
+    totals = {**state.totals, **counts, "longest": jnp.maximum(state.totals["longest"], streak)}
     stayed = replace(passed_over(state), totals=totals)
     return jax.tree.map(lambda new, old: jnp.where(fine, new, old), moved, stayed)
 
@@ -165,6 +166,7 @@ def _added(totals: dict[str, Array], loss: Array, logits: Array, labels: Array) 
         "skipped": totals["skipped"],
         "skipped_at": totals["skipped_at"],
         "streak": jnp.zeros_like(totals["streak"]),
+        "longest": totals["longest"],
     }
 
 

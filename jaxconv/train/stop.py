@@ -13,6 +13,8 @@ from types import FrameType
 import jax
 from jax.experimental import multihost_utils
 
+from jaxconv.train.processes import notify_peers
+
 DEADLINE_SECONDS = 25.0
 """After SIGTERM a machine is taken away, often 30 seconds later."""
 
@@ -39,9 +41,8 @@ class StopRequest:
     Where the loop does not answer a SIGTERM in time, because it compiles or waits for a step, the process ends with
     `PREEMPTED` all the same: the run continues from its last checkpoint.
 
-    Among several processes a signal to one of them is a signal to all: JAX's preemption service, which has the handler
-    of SIGTERM there, brings them to the same step. Outside the main thread, where Python allows no handlers, nothing is
-    installed.
+    Among several processes a signal to one of them is a signal to all: JAX's preemption service brings them to the same
+    step. Outside the main thread, where Python allows no handlers, nothing is installed.
 
     Args:
         deadline: seconds from a SIGTERM to the end of the process.
@@ -57,8 +58,7 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            numbers = (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,)
-            self._before = {n: signal.signal(n, self._ask) for n in numbers}
+            self._before = {n: signal.signal(n, self._ask) for n in (signal.SIGINT, signal.SIGTERM)}
             self._watch()
         return self
 
@@ -81,8 +81,7 @@ class StopRequest:
         if self.signal == signal.SIGINT == number:
             raise KeyboardInterrupt
         self.signal = number
-        if not self._alone:
-            os.kill(os.getpid(), signal.SIGTERM)
+        notify_peers()
 
     def _watch(self) -> None:
         """A thread hears of signals through a pipe, also while the main thread is inside a long call."""
@@ -103,7 +102,7 @@ def early_stop() -> Iterator[None]:
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
-        print("jaxconv: stopped by SIGTERM while nothing was to be saved.", file=sys.stderr)
+        os.write(2, b"jaxconv: stopped by SIGTERM while nothing was to be saved.\n")  # print is not reentrant
         raise SystemExit(PREEMPTED)
 
     before = signal.signal(signal.SIGTERM, leave)

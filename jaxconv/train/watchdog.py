@@ -46,6 +46,8 @@ class Watchdog:
         if self._pipe is not None:
             try:
                 os.write(self._pipe, b".")
+            except BlockingIOError:  # a supervisor that is suspended has not read for hours
+                return
             except BrokenPipeError:  # nobody would restart this process any more, but somebody may start another
                 self._pipe = None
                 os.kill(os.getpid(), signal.SIGTERM)

@@ -69,7 +69,7 @@ def test_a_directory_that_another_process_trains_in_is_refused(tmp_path):
     first = runs.start(tmp_path / "run", "--epochs", "5000")
     runs.wait_for_rows(tmp_path / "run", 3, first)
     code, error = runs.train(tmp_path / "run", "--epochs", "5000")
-    assert code == 2 and "is in use: another process trains there" in error
+    assert code == 1 and "is in use: another process trains there" in error
     first.send_signal(signal.SIGTERM)
     assert runs.end(first)[0] == 42
 

@@ -144,6 +144,6 @@ def test_a_policy_may_change_when_a_run_goes_on(make, tmp_path):
 def test_mistakes(make_experiment, tmp_path):
     with pytest.raises(ValueError, match="on_nan must be one of stop, skip, rollback; got retry"):
         fit(make_experiment(), tmp_path / "run", on_nan="retry")
-    with pytest.raises(ValueError, match="hang_seconds must be positive; got 0.0"):
+    with pytest.raises(ValueError, match=r"hang_seconds must be positive; got 0\.0"):
         fit(make_experiment(), tmp_path / "run", hang_seconds=0.0)
     assert not (tmp_path / "run").exists()

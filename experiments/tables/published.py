@@ -45,9 +45,9 @@ FIRST_AND_LAST = {
 
 def timm_rows() -> Iterator[list[Any]]:
     """A row for each checkpoint that timm publishes."""
-    import timm
-    import torch
-    from timm.models._registry import _model_default_cfgs
+    import timm  # pyright: ignore[reportMissingImports]  (a peer, installed for these tables alone)
+    import torch  # pyright: ignore[reportMissingImports]  (a peer)
+    from timm.models._registry import _model_default_cfgs  # pyright: ignore[reportMissingImports]  (a peer)
 
     for module in TIMM_MODULES.split():
         for name in timm.list_models(module=module):
@@ -64,7 +64,7 @@ def timm_rows() -> Iterator[list[Any]]:
 
 def torchvision_rows() -> Iterator[list[Any]]:
     """A row for each classifier that torchvision publishes."""
-    from torchvision import models
+    from torchvision import models  # pyright: ignore[reportMissingImports]  (a peer, installed for these tables alone)
 
     for name in models.list_models(module=models):
         family = next((f for f in sorted(FIRST_AND_LAST, key=len, reverse=True) if name.startswith(f)), None)

@@ -8,6 +8,7 @@ the shapes in a checkpoint are not.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -108,7 +109,7 @@ class Stage(nnx.Module):
             padding = "SAME" if dilation[1] > 1 else 0
             reduce = _conv(before, width, window, strides=strides, dilation=dilation[0], padding=padding)
         self.downsample = None if reduce is None else Sequential(norm(before), reduce)
-        settings = dict(dilation=dilation[1], norm=norm, **block)
+        settings: dict[str, Any] = dict(dilation=dilation[1], norm=norm, **block)
         self.blocks = Sequential(*(Block(width, drop_path=rates[i], **settings) for i in range(depth)))
 
     def __call__(
@@ -175,7 +176,7 @@ class ConvNeXt(Network):
         block = dict(norm=build, conv_mlp=conv_mlp, act=act, response=response, layer_scale=layer_scale)
         self.stages = Sequential(*_stages(depths, widths, windows, drop_path_rate, output_stride, block))
         self.norm_pre = build(widths[-1]) if norm_first else None
-        settings = dict(global_pool=global_pool, drop_rate=drop_rate, kernel_init=_normal)
+        settings: dict[str, Any] = dict(global_pool=global_pool, drop_rate=drop_rate, kernel_init=_normal)
         head = ClassifierHead if norm_first else partial(NormClassifierHead, norm=build, hidden=hidden)
         self.head = head(widths[-1], num_classes, **settings)
 

@@ -8,6 +8,7 @@ stands before the global pool (EfficientNet) or after it (MobileNet v3 and v4).
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -89,7 +90,7 @@ class EfficientNet(Network):
         epsilon: int | float = 1e-5,
         momentum: int | float = 0.1,
         pruned: str = "",
-        style: tuple[tuple[str, object], ...] = (),
+        style: tuple[tuple[str, Any], ...] = (),
         drop_rate: int | float = 0.0,
         drop_path_rate: int | float = 0.0,
         global_pool: str = "avg",
@@ -99,7 +100,9 @@ class EfficientNet(Network):
         sized = {"group_size": norm_group} if norm_group else {"momentum": momentum} if norm == "batch" else {}
         look = Style(norm=partial(NORMS[norm], epsilon=epsilon, **sized), **dict(style))
         scaled = partial(_scaled, factor=width, divisor=divisor, kept=kept)
-        scaling = dict(depth=depth, rounded=rounded, keep_ends=keep_ends, group_size=group_size, experts=experts)
+        scaling: dict[str, Any] = dict(
+            depth=depth, rounded=rounded, keep_ends=keep_ends, group_size=group_size, experts=experts
+        )
         stages, left = decode(blocks, **scaling), PRUNED.get(pruned)
         before = stem if fix_stem else scaled(stem)
         act = activation(look.act)
@@ -120,7 +123,8 @@ class EfficientNet(Network):
         self.pool = GlobalPool(global_pool, num_classes)
         late_bias = head_bias and not head_norm
         early, after = width and not late, width and late
-        draw, settings = initializers.he_fan_out, dict(padding=0, use_bias=late_bias)
+        draw = initializers.he_fan_out
+        settings: dict[str, Any] = dict(padding=0, use_bias=late_bias)
         pointwise = conv(before, width, 1, look) if early else None
         self.conv_head = Conv(self.pool.width(before), width, 1, kernel_init=draw, **settings) if after else pointwise
         self.bn2 = look.norm(width, self.act) if early else None
@@ -192,7 +196,7 @@ def _placed(before: int, stages: Stages, scaled, left, drop_path_rate: int | flo
                 *pruned, width = left[number][len(row)]
             counted = scaled(block.counted) if block.counted else 0
             rate, pruned = drop_path_rate * index / count, pruned and tuple(pruned)
-            place = Place(before, width, strides, dilation, rate, packed, pruned)
+            place = Place(before, width, strides, dilation, rate, packed, pruned)  # pyright: ignore[reportArgumentType]  (two of three)
             row.append((replace(block, counted=counted), place))
             before, dilation, packed, index = width, later, 2 if packed else 0, index + 1
         rows.append(row)

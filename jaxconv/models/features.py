@@ -38,6 +38,6 @@ def feature_info(model: Network) -> tuple[FeatureInfo, ...]:
         field = fields[index]
         stride = None if field is None else field.stride(0)
         assert field is not None and stride is not None, f"{name} is no map of the image"
-        channels = program.outvars[index].aval.shape[-1]
+        channels = program.outvars[index].aval.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]  (an array)
         levels.append(FeatureInfo(name, channels, stride, (field.size(0), field.size(1))))
     return tuple(levels[i] for i in model.out_indices or range(len(levels)))

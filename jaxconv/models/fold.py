@@ -112,7 +112,7 @@ class _Program:
         if var in self.convs:
             return (self.convs[var],)
         eqn = self.makers[var]
-        if eqn.primitive.name != "concatenate" or eqn.params["dimension"] != var.aval.ndim - 1:
+        if eqn.primitive.name != "concatenate" or eqn.params["dimension"] != var.aval.ndim - 1:  # pyright: ignore[reportAttributeAccessIssue]  (an array)
             return ()
         parts = [self._sources(part, [eqn]) if isinstance(part, Var) else () for part in eqn.invars]
         return sum(parts, ()) if all(parts) else ()

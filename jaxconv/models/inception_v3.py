@@ -85,6 +85,7 @@ class InceptionV3(Network):
     """
 
     level_names = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c")
+    Mixed_6e: Chains
 
     def __init__(
         self,

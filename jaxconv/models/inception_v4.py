@@ -4,6 +4,8 @@ Figures 3 to 9 have the blocks of the first, 15 to 19 those of the second, whose
 in the published weights.
 """
 
+from typing import Any
+
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -43,7 +45,7 @@ class Trunk(Sequential):
 
     ends = (2, 3, 9, 17, 21)
 
-    def __call__(
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  (a pyramid)
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "n _h _w _c"], ...]:
         """The maps of x at `ends`."""
@@ -70,7 +72,7 @@ class InceptionV4(Network):
     def __init__(
         self, num_classes: int = 1000, in_chans: int = 3, *, drop_rate: int | float = 0.0, global_pool: str = "avg"
     ):
-        stem = [unit(in_chans, 32, 3, strides=2, padding="VALID"), unit(32, 32, 3, padding="VALID")]
+        stem: list[Any] = [unit(in_chans, 32, 3, strides=2, padding="VALID"), unit(32, 32, 3, padding="VALID")]
         blocks, channels = [*stem, unit(32, 64, 3, padding=1)], 64
         for chains in V4:
             blocks.append(Chains(channels, chains))

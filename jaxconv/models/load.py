@@ -127,7 +127,7 @@ def _set_norms(model: Network) -> None:
     settings = norm_settings(model.info.name)
     for _, module in nnx.iter_modules(model) if settings else ():
         if isinstance(module, BatchNorm):
-            module.epsilon, module.momentum = settings
+            module.epsilon, module.momentum = settings  # pyright: ignore[reportGeneralTypeIssues]  (None has no loop)
 
 
 def _fitted(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

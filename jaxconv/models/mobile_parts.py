@@ -6,6 +6,7 @@ are timm's.
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +82,7 @@ class Place:
 def conv(before: int, after: int, window: int, style: Style, *, strides: int = 1, dilation: int = 1, groups: int = 1):
     """A convolution without bias, padded in the network's style."""
     padding = "SAME" if style.same else (strides - 1 + dilation * (window - 1)) // 2
-    settings = dict(padding=padding, strides=strides, dilation=dilation, groups=groups, use_bias=False)
+    settings: dict[str, Any] = dict(padding=padding, strides=strides, dilation=dilation, groups=groups, use_bias=False)
     return Conv(before, after, window, kernel_init=initializers.he_fan_out_per_group(groups), **settings)
 
 
@@ -138,9 +139,10 @@ class ExpertConv(nnx.Module):
     def __call__(self, x: Float[Array, "n h w c"], routing: Float[Array, "n e"]) -> Float[Array, "n _h _w k"]:
         """Maps x (n, h, w, before) to (n, out, out, after)."""
         kernels = (routing @ read(self.weight, x.dtype)).reshape(-1, *self.shape).transpose(0, 3, 4, 2, 1)
+        settings: dict[str, Any] = dict(self.settings)
 
         def one(image, kernel):
-            return F.conv(image[None], kernel, **dict(self.settings))[0]
+            return F.conv(image[None], kernel, **settings)[0]
 
         return jax.vmap(one)(x, kernels)
 
@@ -156,7 +158,7 @@ def spatial(channels: int, windows: tuple[int, ...], block: Block, place: Place,
     strides = 1 if smoothed(place, style) else place.strides
     if len(windows) > 1:
         return MixedConv(channels, channels, windows, style, depthwise=True, strides=strides, dilation=place.dilation)
-    window = (windows[0] + 1) // 2 if packed else windows[0]
+    window = (windows[0] + 1) // 2 if packed else windows[0]  # pyright: ignore[reportGeneralTypeIssues]  (never empty)
     groups = channels // (block.group_size or 1)
     style = replace(style, same=True) if packed and window == 2 else style
     return conv(channels, channels, window, style, strides=strides, dilation=place.dilation, groups=groups)

@@ -5,6 +5,7 @@ Attribute paths are timm's.
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +60,7 @@ class Universal(Residual):
         inner, still = divisible(place.channels_in * block.expansion), replace(place, strides=1)
         before, middle = (block.first or (0,))[0], block.windows[0]
         unit = partial(Unit, style=style)
-        start = dict(act=None, place=still if middle else place, groups=place.channels_in)
+        start: dict[str, Any] = dict(act=None, place=still if middle else place, groups=place.channels_in)
         self.dw_start = unit(place.channels_in, place.channels_in, before, **start) if before else None
         at_point = replace(still, dilation=1)
         self.pw_exp = unit(place.channels_in, inner, 1, act=act, place=at_point, groups=1)
@@ -100,7 +101,7 @@ class MultiQuery(nnx.Module):
 
     def __init__(self, block: Block, place: Place, style: Style):
         width, self.heads = block.depth, block.heads
-        shared = dict(style=style, window=block.windows[0], strides=block.key_strides)
+        shared: dict[str, Any] = dict(style=style, window=block.windows[0], strides=block.key_strides)
         self.query = Projection(place.channels_in, self.heads * width, style)
         self.key, self.value = (Projection(place.channels_in, width, **shared) for _ in range(2))
         self.output = Projection(self.heads * width, place.channels, style)

@@ -121,6 +121,11 @@ class Block(nnx.Module):
 class Stem(nnx.Module):
     """One convolution, or four 3x3 ones with activations between and strides in the first and last."""
 
+    conv1: nnx.Module
+    conv2: nnx.Module
+    conv3: nnx.Module
+    conv4: nnx.Module
+
     def __init__(self, in_chans: int, width: int, kind: str, conv, act: Activation):
         self.act, self.deep = act, kind == "quad"
         if self.deep:

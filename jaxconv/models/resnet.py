@@ -9,7 +9,7 @@ a tiered one (24, 32, 64). SENet-154 is Hu et al., arXiv:1709.01507; RS is Bello
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from flax import nnx
@@ -245,7 +245,9 @@ class ResNet(Network):
                 step = strides if first else 1
                 changes = step > 1 or width != block[-1]
                 joins = self._shortcut(width, block[-1], step, dilation, before) if first and changes else None
-                settings = dict(dilation=dilation, first_dilation=before, norm=self.norm, smoothing=self.smoothing)
+                settings: dict[str, Any] = dict(
+                    dilation=dilation, first_dilation=before, norm=self.norm, smoothing=self.smoothing
+                )
                 settings |= dict(groups=self.groups, shortcut=joins, drop_path=next(rates))
                 settings |= dict(gate=gates[index] and gates[index]())
                 blocks.append(Block(width, block, strides=step, **settings))

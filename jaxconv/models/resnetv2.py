@@ -6,6 +6,7 @@ factor, and a stem whose pool sees zeros around the map. The stride is in the 3x
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,7 @@ def _conv(standardized: bool, before: int, after: int, window: int, *, strides=1
     build = partial(StandardizedConv, epsilon=1e-8) if standardized else Conv
     draw = initializers.zeros if zero else initializers.he_fan_in
     padding = dilation * (window - 1) // 2
-    spatial = dict(padding=padding, strides=strides, dilation=dilation, use_bias=False)
+    spatial: dict[str, Any] = dict(padding=padding, strides=strides, dilation=dilation, use_bias=False)
     return build(before, after, window, kernel_init=draw, **spatial)
 
 
@@ -69,6 +70,9 @@ class Block(nnx.Module):
         shortcut: what the normalized input passes; None where the input itself is added.
         drop_path: rate of stochastic depth.
     """
+
+    norm1: nnx.Module
+    conv1: nnx.Module
 
     def __init__(
         self,
@@ -178,7 +182,9 @@ class ResNetV2(Network):
         self.stages = Sequential(*stages)
         self.level_names = ("stem.conv3" if self.stem.deep else "stem.conv", *(f"stages.{i}" for i in range(4)))
         self.norm = build(widths[-1])
-        settings = dict(global_pool=global_pool, drop_rate=drop_rate, kernel_init=initializers.normal(0.01))
+        settings: dict[str, Any] = dict(
+            global_pool=global_pool, drop_rate=drop_rate, kernel_init=initializers.normal(0.01)
+        )
         self.head = ClassifierHead(widths[-1], num_classes, convolution=True, **settings)
 
     def features(
@@ -227,7 +233,7 @@ def _stages(before: int, layers, widths, average: bool, drop_path_rate, output_s
             step, join = strides if number == 0 else 1, None
             changes = step > 1 or before != width or first != dilation
             if number == 0 and (changes or not common["basic"]):
-                settings = dict(strides=step, dilation=dilation, average=average)
+                settings: dict[str, Any] = dict(strides=step, dilation=dilation, average=average)
                 join = Projection(before, width, common["conv"], **settings)
             spatial = dict(strides=step, dilation=dilation, first_dilation=first if number == 0 else dilation)
             blocks.append(Block(before, width, shortcut=join, drop_path=next(rates), **spatial, **common))

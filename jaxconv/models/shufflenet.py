@@ -62,6 +62,9 @@ class ShuffleNetV2(Network):
     """
 
     level_names = ("conv1", "maxpool", "stage2", "stage3", "conv5")
+    stage2: Sequential
+    stage3: Sequential
+    stage4: Sequential
 
     def __init__(
         self,

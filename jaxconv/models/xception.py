@@ -4,6 +4,7 @@ For 299x299 images, without padding in the stem. The aligned form is in `xceptio
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 from flax import nnx
@@ -61,7 +62,7 @@ class Block(nnx.Module):
         return self.rep(x, train) + skip
 
 
-BLOCKS = (
+BLOCKS: tuple[tuple[Any, ...], ...] = (
     (64, (128, 128), 2, False),
     (128, (256, 256), 2),
     (256, (728, 728), 2),

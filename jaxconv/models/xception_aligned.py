@@ -5,6 +5,7 @@ which are timm's, norm and ReLU come before the convolutions.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 from flax import nnx
@@ -36,7 +37,7 @@ class Separable(nnx.Module):
     ):
         self.order = order
         self.norm = BatchNorm(in_channels, epsilon=epsilon) if order == "before" else None
-        spatial = dict(padding=dilation, strides=strides, dilation=dilation, groups=in_channels)
+        spatial: dict[str, Any] = dict(padding=dilation, strides=strides, dilation=dilation, groups=in_channels)
         self.conv_dw, self.conv_pw = (
             _conv(in_channels, in_channels, 3, **spatial),
             _conv(in_channels, out_channels, 1, padding=0),
@@ -95,7 +96,7 @@ class Block(nnx.Module):
         stack = {}
         for index, (before, after, order) in enumerate(zip((in_channels, *widths), widths, orders), start=1):
             step = strides if index == 3 else 1
-            settings = dict(strides=step, dilation=dilation, order=order, epsilon=epsilon)
+            settings: dict[str, Any] = dict(strides=step, dilation=dilation, order=order, epsilon=epsilon)
             stack[f"conv{index}"] = Separable(before, after, **settings)
         self.stack = nnx.Dict(stack)
         self.drop_path = DropPath(drop_path)
@@ -190,7 +191,7 @@ def _blocks(rows, preact: bool, epsilon: int | float, drop_path_rate: int | floa
         if strides > 1 and stride * strides > output_stride:
             dilation, taken = dilation * strides, 1
         stride *= taken
-        kind = dict(residual=not last, relu_first=not last, preact=preact, epsilon=epsilon)
+        kind: dict[str, Any] = dict(residual=not last, relu_first=not last, preact=preact, epsilon=epsilon)
         blocks.append(Block(before, widths, taken, dilation=current, drop_path=rate, **kind))
         before = widths[-1]
     return blocks

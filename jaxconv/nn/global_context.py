@@ -47,4 +47,4 @@ class GlobalContext(nnx.Module):
         """Adds the context of x (n, h, w, channels) to x, or scales x by it."""
         weights = jax.nn.softmax(self.conv_attn(x), axis=(1, 2))
         context = jnp.sum(x * weights, (1, 2), keepdims=True)
-        return x * jax.nn.sigmoid(self.mlp_scale(context)) if self.mlp_add is None else x + self.mlp_add(context)
+        return x * jax.nn.sigmoid(self.mlp_scale(context)) if self.mlp_add is None else x + self.mlp_add(context)  # pyright: ignore[reportOptionalCall]  (one of the two)

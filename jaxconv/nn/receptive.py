@@ -10,7 +10,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal  # pyright: ignore[reportPrivateImportUsage] (documented)
 
 from jaxconv.nn.field import Factor, Field, joined, still
 
@@ -28,7 +28,7 @@ def image_field(shape: Sequence[int]) -> Field:
 def receptive_fields(closed: ClosedJaxpr, image: int) -> list[Field | None]:
     """The field of every result of a jaxpr, by its argument number `image`; None where it does not see the image."""
     arguments: list[MaybeField] = [None] * len(closed.jaxpr.invars)
-    arguments[image] = image_field(closed.jaxpr.invars[image].aval.shape)
+    arguments[image] = image_field(closed.jaxpr.invars[image].aval.shape)  # pyright: ignore[reportAttributeAccessIssue]  (an array)
     return _walk(closed.jaxpr, arguments)
 
 

@@ -27,6 +27,7 @@ def hub_file(repository: str) -> Path:
         raise ModuleNotFoundError(
             "Published weights come through huggingface_hub: pip install 'jaxconv[pretrained]'."
         ) from error
+    failure = None
     for name in FILES:
         try:
             return Path(hf_hub_download(repository, name))

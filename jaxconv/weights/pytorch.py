@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -143,7 +143,7 @@ def _with_storages(path: Path, file: Any) -> Any:
     start, kinds = file.tell(), {}
 
     def note(pid):
-        _, kind, key, _, count, view = (*pid, None)[:6]
+        _, kind, key, _, count, view = cast("tuple[Any, ...]", (*pid, None)[:6])
         if view is not None:
             raise ValueError("it has views of storages, which no torch since 0.4 writes")
         kinds[key] = (kind.dtype, count)

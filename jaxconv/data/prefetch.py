@@ -9,7 +9,6 @@ from queue import SimpleQueue
 import numpy as np
 
 from jaxconv.data.dataset import AnyDataset, StreamedDataset
-from jaxconv.data.image import ImageError
 from jaxconv.data.order import batch_indices
 from jaxconv.data.worker import Worker, pickled_for_workers
 
@@ -152,7 +151,12 @@ def batches(
 
 
 def ordered_batches(
-    dataset: AnyDataset, batch_size: int, *, rows: slice = slice(None), loader: Loader | None = None
+    dataset: AnyDataset,
+    batch_size: int,
+    *,
+    rows: slice = slice(None),
+    loader: Loader | None = None,
+    on_bad: Callable[[Mapping[int, str]], None] | None = None,
 ) -> Iterator[Batch]:
     """Every example once, in the order of the split; the last batch may be smaller.
 
@@ -161,6 +165,7 @@ def ordered_batches(
         batch_size: examples in a batch.
         rows: which of the batch's rows to read, for a process that evaluates a part of each batch.
         loader: reads the batches; None has threads of their own read them.
+        on_bad: called before a batch is yielded that has bad images, as in `batches`.
 
     Yields:
         (images, labels).
@@ -173,8 +178,8 @@ def ordered_batches(
     positions = (np.arange(start, start + batch_size)[rows] for start in starts)
     indices = (wanted[wanted < len(dataset)] for wanted in positions)
     for images, labels, bad in _read(dataset, indices, batch_size, loader):
-        if bad:  # another image in its place would be counted twice
-            raise ImageError(f"an image of {dataset.split} could be used before, not now: {next(iter(bad.values()))}")
+        if bad and on_bad is not None:
+            on_bad(bad)
         yield images, labels
 
 

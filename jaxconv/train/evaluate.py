@@ -1,13 +1,13 @@
 """Evaluation that counts each image once, on any number of devices and for any batch size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxconv.data import AnyDataset, Loader, ordered_batches
+from jaxconv.data import AnyDataset, ImageError, Loader, ordered_batches
 from jaxconv.train.parallel import local_rows, shard_batch
 
 AHEAD = 2
@@ -26,11 +26,17 @@ def padded_batches(
         loader: reads the batches ahead; None has threads of their own do so.
     """
     count = len(range(*rows.indices(batch_size)))
-    for number, (images, labels) in enumerate(ordered_batches(dataset, batch_size, rows=rows, loader=loader)):
+    read = ordered_batches(dataset, batch_size, rows=rows, loader=loader, on_bad=_refuse)
+    for number, (images, labels) in enumerate(read):
         missing = count - len(labels)
         filled = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)]) if missing else images
         mask = number * batch_size + np.arange(batch_size)[rows] < len(dataset)
         yield filled, np.pad(labels, (0, missing)), mask
+
+
+def _refuse(bad: Mapping[int, str]) -> None:
+    """An image that could be read when the data were opened: another one in its place would be counted twice."""
+    raise ImageError(f"an image to measure on could be used before, and cannot now: {next(iter(bad.values()))}")
 
 
 def evaluate(

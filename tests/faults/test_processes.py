@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_two_processes_equal_one(two_devices, tmp_path, ended):
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_preempted_process_stops_all_at_one_step_and_one_process_goes_on(two_devices, tmp_path, ended, victim):
     ended += start(tmp_path / "run")
-    runs.wait_for_rows(tmp_path / "run", 6, ended[0])
+    runs.wait_for_rows(tmp_path / "run", 2, ended[0])
     ended[victim].send_signal(signal.SIGTERM)
     results = [runs.end(process, END_SECONDS) for process in ended]
     assert [code for code, _ in results] == [42, 42], results
@@ -62,7 +63,7 @@ def test_a_preempted_process_stops_all_at_one_step_and_one_process_goes_on(two_d
 @pytest.mark.parametrize("victim", [0, 1])
 def test_with_one_process_killed_all_end_and_are_started_again(two_devices, tmp_path, ended, victim):
     ended += start(tmp_path / "run")
-    runs.wait_for_rows(tmp_path / "run", 9, ended[0])
+    runs.wait_for_rows(tmp_path / "run", 3, ended[0])
     began = time.monotonic()
     ended[victim].kill()
     codes = [runs.end(process, END_SECONDS)[0] for process in ended]
@@ -90,7 +91,7 @@ def test_a_process_that_raises_ends_all_and_their_supervisors_go_on(two_devices,
 
 def test_a_suspended_process_does_not_hold_up_the_others(tmp_path, ended):
     ended += start(tmp_path / "run")
-    runs.wait_for_rows(tmp_path / "run", 5, ended[0])
+    runs.wait_for_rows(tmp_path / "run", 2, ended[0])
     ended[1].send_signal(signal.SIGSTOP)
     code, _ = runs.end(ended[0], END_SECONDS)
     assert code not in (0, 2, 42)
@@ -102,3 +103,36 @@ def test_what_process_0_refuses_all_refuse(whole, tmp_path, ended):
     assert [code for code, _ in results] == [2, 2]
     assert "holds a run with another configuration (seed: 0 there, 1 now)" in results[0][1]
     assert "process 0: " in results[1][1]
+
+
+TOLD = """
+import sys
+import numpy as np
+from jaxconv.train.processes import PeerError, PeerLostError, agreed, broadcast, connect
+number = int(sys.argv[2])
+connect(sys.argv[1], number, 2)
+x = np.array([-0.0, 0.0, np.nan, 1e-45, 3e38], np.float32)
+print(broadcast({"x": x if number == 0 else 0 * x})["x"].tobytes() == x.tobytes())
+print(agreed(lambda: {"loss": [1.5, None]}) == {"loss": [1.5, None]})
+def fail(error):
+    raise error
+for error, kind in ((ValueError("wrong"), PeerError), (OSError(28, "full"), PeerLostError)):
+    try:
+        agreed(lambda: fail(error))
+    except (type(error), kind) as heard:
+        print(type(heard) is (kind if number else type(error)))
+"""
+
+
+def test_what_process_0_has_comes_to_the_others_to_the_bit_and_so_do_its_errors():
+    address = f"localhost:{runs.free_port()}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOLD, address, str(number)],
+            env=runs.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in (0, 1)
+    ]
+    assert [process.communicate(timeout=120)[0].split()[-4:] for process in processes] == [["True"] * 4] * 2

@@ -28,7 +28,7 @@ def child_of(process: subprocess.Popen[str]) -> int:
 )
 def test_a_process_that_dies_or_hangs_is_started_again(whole, tmp_path, number, words):
     process = runs.start(tmp_path / "run", "--max-restarts", "2", "--hang-seconds", "3")
-    runs.wait_for_rows(tmp_path / "run", 9, process)
+    runs.wait_for_rows(tmp_path / "run", 2, process)
     os.kill(child_of(process), number)
     code, error = runs.end(process)
     assert code == 0 and words in error and "2 restarts left" in error
@@ -48,7 +48,7 @@ def test_what_would_end_the_same_way_is_not_started_again(tmp_path):
 
 def test_a_signal_goes_on_to_the_training_process(whole, tmp_path):
     process = runs.start(tmp_path / "run", "--max-restarts", "5")
-    runs.wait_for_rows(tmp_path / "run", 5, process)
+    runs.wait_for_rows(tmp_path / "run", 2, process)
     process.send_signal(signal.SIGTERM)
     code, error = runs.end(process)
     assert code == 42 and "saved at step" in error

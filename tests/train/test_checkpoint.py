@@ -78,3 +78,21 @@ def test_names_follow_the_tree():
     assert "params.conv.kernel" in names and "batch_stats.mean" in names and "step" in names
     assert "opt_state.0.mu.head.bias" in names
     assert len(set(names)) == len(jax.tree.leaves(make_state()))
+
+
+def test_a_state_of_another_network_is_refused_by_its_arrays(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(make_state(1))
+        with pytest.raises(
+            ValueError, match=r"are of another network.*ema.conv.kernel: absent there, float32\[3, 3, 1, 4\]"
+        ):
+            checkpoints.restore(make_state(0, ema=True))
+
+
+def test_what_is_no_checkpoint_is_not_taken_for_one(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(make_state(1))
+    (tmp_path / "99").write_text("")
+    (tmp_path / "notes").mkdir()
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.steps() == [1] and equal(checkpoints.restore(make_state()), make_state(1))

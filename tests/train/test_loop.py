@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxconv.train import RunError, Stopped, fit
+from jaxconv.train import RunError, Saving, Stopped, fit
 from jaxconv.train.trainer import Trainer
 
 
@@ -139,3 +139,32 @@ def test_mistakes_in_an_experiment(make_experiment, tmp_path):
     with pytest.raises(ValueError, match="multiple of the number of devices"):
         fit(make_experiment(batch_size=12, devices=8), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("unrolls", [True, False])
+def test_saves_by_the_clock_come_also_where_a_stretch_is_one_piece(make_experiment, tmp_path, monkeypatch, unrolls):
+    monkeypatch.setattr("jaxconv.train.trainer.unrolls", lambda: unrolls)
+    fit(make_experiment(), tmp_path / "run", progress=False, saving=Saving(every="0.0001s", keep=100))
+    steps = {int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert steps - {4, 7, 10}
+
+
+def test_the_best_stays_when_a_run_was_stopped_while_it_was_measured(make_experiment, tmp_path, monkeypatch):
+    saving = Saving(keep=1, keep_best="loss")
+    fit(make_experiment(), tmp_path / "whole", progress=False, saving=saving)
+    evaluate = Trainer.evaluate
+
+    def asked(self, state, *, beat):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, state, beat=beat)
+
+    monkeypatch.setattr(Trainer, "evaluate", asked)
+    for _ in range(2):  # stopped while the first epoch is measured, and again: it must be measured all the same
+        with pytest.raises(Stopped, match="saved at step 4"):
+            fit(make_experiment(), tmp_path / "cut", progress=False, saving=saving)
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    fit(make_experiment(), tmp_path / "cut", progress=False, saving=saving)
+    kept = [sorted(p.name for p in (tmp_path / name / "checkpoints").iterdir()) for name in ("whole", "cut")]
+    assert kept[0] == kept[1]
+    for name in ("metrics.jsonl", "result.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()

@@ -24,6 +24,10 @@ def answer(command: Callable[[], int]) -> int:
     """
     try:
         code, in_order = _answer(command)
+    except SystemExit as stop:
+        if not jax.distributed.is_initialized():
+            raise
+        leave(stop.code if isinstance(stop.code, int) else FAILED)
     except Exception as error:
         if not jax.distributed.is_initialized():
             raise

@@ -62,10 +62,7 @@ def fit(
         CheckpointError: if a checkpoint cannot be written, unless `saving` says to continue.
         Stopped: after SIGINT or SIGTERM, once the state is saved.
     """
-    if on_nan not in ON_NAN:
-        raise ValueError(f"on_nan must be one of {', '.join(ON_NAN)}; got {on_nan}.")
-    if hang_seconds is not None and not hang_seconds > 0:
-        raise ValueError(f"hang_seconds must be positive; got {hang_seconds}.")
+    _require_settings(on_nan, hang_seconds)
     clock = Clock(experiment.batch_size)
     trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
     data = [experiment.train_data, experiment.eval_data]
@@ -97,6 +94,13 @@ def fit(
         images_per_second=clock.images_per_second(),
         directory=run.directory,
     )
+
+
+def _require_settings(on_nan: str, hang_seconds: float | None) -> None:
+    if on_nan not in ON_NAN:
+        raise ValueError(f"on_nan must be one of {', '.join(ON_NAN)}; got {on_nan}.")
+    if hang_seconds is not None and not hang_seconds > 0:
+        raise ValueError(f"hang_seconds must be positive; got {hang_seconds}.")
 
 
 def _train(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxconv.data.atomic import write_text
 from jaxconv.train.checkpoint import NonFiniteError
 from jaxconv.train.origin import first_nonfinite, last_nonfinite, order_of_use
 from jaxconv.train.state import TrainState
@@ -116,10 +117,7 @@ class LeftOut:
     def add(self, step: int) -> None:
         """One more."""
         self.steps.append(step)
-        partial = self._path.with_name(self._path.name + ".partial")
-        before = self._path.read_text() if self._path.exists() else ""
-        partial.write_text(before + json.dumps({"step": step}) + "\n")
-        partial.replace(self._path)
+        write_text(self._path, "".join(json.dumps({"step": step}) + "\n" for step in self.steps))
 
 
 def require_progress(totals: dict[str, Any], step: int) -> None:

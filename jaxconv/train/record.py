@@ -13,6 +13,7 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue] (generated)
 
+from jaxconv.data.atomic import write_text
 from jaxconv.train.checkpoint import CheckpointError
 
 _NUMBERS = itertools.count()
@@ -178,6 +179,4 @@ def _keep_until(path: Path, step: int) -> None:
     """Keep the whole lines up to `step`. A last line that a crash cut short goes too."""
     if path.exists():
         lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
-        partial.replace(path)
+        write_text(path, "".join(line for line in lines if json.loads(line)["step"] <= step))

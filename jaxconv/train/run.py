@@ -29,6 +29,8 @@ from typing import Any
 
 import jax
 
+from jaxconv.data.atomic import write_text
+
 PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax", "safetensors", "numpy")
 
 
@@ -198,7 +200,4 @@ def _require_equal(run: Run, settings: Mapping[str, Any]) -> None:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -83,6 +83,7 @@ def test_names_follow_the_tree():
 def test_a_state_of_another_network_is_refused_by_its_arrays(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(make_state(1))
+        checkpoints.wait()
         with pytest.raises(
             ValueError, match=r"are of another network.*ema.conv.kernel: absent there, float32\[3, 3, 1, 4\]"
         ):

@@ -69,7 +69,9 @@ class Pyramid(nnx.Module):
         return self.of.features(x, train, key)
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in FOLDED])
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=[pytest.mark.slow, pytest.mark.zoo]) for n in FOLDED]
+)
 def test_same_answers_of_fewer_layers(name):
     model = scattered(create_model(name))
     side = 128 if "inception" in name else 64

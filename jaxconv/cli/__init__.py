@@ -3,9 +3,17 @@
 import sys
 from collections.abc import Sequence
 
+from jaxconv.cli.early import preemptible
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, see `users.answer`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with preemptible(given[:1] == ["train"]):
+        return _main(given)
+
+
+def _main(arguments: list[str]) -> int:
     import tyro
 
     from jaxconv.cli.bench import bench
@@ -28,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             commands,
             prog="jaxconv",
             description="Convolutional networks in JAX: train, measure, apply, look inside.",
-            args=list(sys.argv[1:] if arguments is None else arguments),
+            args=arguments,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )
     )

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors.numpy import load_file
@@ -23,6 +24,32 @@ LIMIT_SECONDS = 240
 def victim(fault: str) -> list[str]:
     """The command `jaxconv` to which something happens; see victim.py."""
     return [sys.executable, str(Path(__file__).with_name("victim.py")), fault]
+
+
+class Hold:
+    """A run that waits before chosen rows of its metrics: what a test does meanwhile is in time on any machine.
+
+    Args:
+        folder: for the two to meet in.
+        rows: counted from 1 in each process of the run, measurements of the evaluation too.
+
+    Attributes:
+        command: the command `jaxconv` that waits.
+    """
+
+    def __init__(self, folder: Path, *rows: int) -> None:
+        self._folder = folder / "hold"
+        self._folder.mkdir()
+        self.command = victim(f"hold:{self._folder}:{','.join(map(str, rows))}")
+
+    def reached(self, row: int, process: subprocess.Popen[str]) -> None:
+        """Returns when the run waits there."""
+        wait_until((self._folder / f"{row}.reached").exists, process)
+
+    def go_on(self, *rows: int) -> None:
+        """It need not wait (any longer) there."""
+        for row in rows:
+            (self._folder / f"{row}.go").touch()
 
 
 def environment(devices: int = 1, **more: str) -> dict[str, str]:
@@ -59,11 +86,16 @@ def train(out: Path, *arguments: str, **settings) -> tuple[int, str]:
 
 def wait_for_rows(out: Path, count: int, process: subprocess.Popen[str]) -> None:
     """Until so many rows are in the metrics of a run."""
+    wait_until(lambda: _rows(out) >= count, process)
+
+
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until something has become true, which the process has yet to do."""
     deadline = time.monotonic() + LIMIT_SECONDS
-    while _rows(out) < count:
+    while not true():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "no progress"
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 def _rows(out: Path) -> int:

@@ -41,11 +41,13 @@ def test_the_run_stops_and_goes_on_when_there_is_room(whole, tmp_path):
 
 
 def test_training_goes_on_if_asked_to_and_later_saves_succeed(whole, tmp_path):
+    hold = runs.Hold(tmp_path, 21)
     with small_disk(tmp_path / "disk", int(2.5 * state_kibibytes(whole))) as resize:
         out = tmp_path / "disk" / "run"
-        process = runs.start(out, "--on-save-error", "continue")
-        runs.wait_for_rows(out, 20, process)
+        process = runs.start(out, "--on-save-error", "continue", command=hold.command)
+        hold.reached(21, process)
         resize(10 * state_kibibytes(whole))
+        hold.go_on(21)
         code, error = runs.end(process)
         assert code == 0 and "could not be saved" in error and "Training goes on." in error
         assert "the checkpoint of step 12 could not be saved" in runs.incidents(out)
@@ -54,16 +56,20 @@ def test_training_goes_on_if_asked_to_and_later_saves_succeed(whole, tmp_path):
 
 
 def test_rows_wait_while_not_a_byte_is_free(whole, tmp_path):
+    hold = runs.Hold(tmp_path, 1, 21)
     with small_disk(tmp_path / "disk", int(1.5 * state_kibibytes(whole))) as resize:
         out = tmp_path / "disk" / "run"
-        process = runs.start(out, "--on-save-error", "continue", "--keep", "1")
-        runs.wait_for_rows(out, 6, process)
+        process = runs.start(out, "--on-save-error", "continue", "--keep", "1", command=hold.command)
+        hold.reached(1, process)  # later the page that holds the first row would have room for others
         filler = tmp_path / "disk" / "filler"
         subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=1k"], capture_output=True)
-        seen = (out / "metrics.jsonl").read_text()
-        assert not seen or seen.endswith("\n")
+        hold.go_on(1)
+        hold.reached(21, process)
+        assert not (out / "metrics.jsonl").read_text() and not [*out.glob("checkpoints/*")]
         filler.unlink()
         resize(10 * state_kibibytes(whole))
+        hold.go_on(21)
         code, error = runs.end(process)
-        assert code == 0 and "Training goes on." in error, error
+        assert code == 0 and "metrics.jsonl could not be written: No space left" in error, error
+        assert "Training goes on." in error
         assert not runs.differences(whole, out)

@@ -51,9 +51,11 @@ def test_two_processes_equal_one(two_devices, tmp_path, ended):
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_preempted_process_stops_all_at_one_step_and_one_process_goes_on(two_devices, tmp_path, ended, victim):
-    ended += start(tmp_path / "run")
-    runs.wait_for_rows(tmp_path / "run", 2, ended[0])
+    hold = runs.Hold(tmp_path, 2)
+    ended += start(tmp_path / "run", commands=(hold.command, runs.COMMAND))
+    hold.reached(2, ended[0])
     ended[victim].send_signal(signal.SIGTERM)
+    hold.go_on(2)
     results = [runs.end(process, END_SECONDS) for process in ended]
     assert [code for code, _ in results] == [42, 42], results
     assert runs.train(tmp_path / "run", devices=2)[0] == 0
@@ -62,10 +64,12 @@ def test_a_preempted_process_stops_all_at_one_step_and_one_process_goes_on(two_d
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_with_one_process_killed_all_end_and_are_started_again(two_devices, tmp_path, ended, victim):
-    ended += start(tmp_path / "run")
-    runs.wait_for_rows(tmp_path / "run", 3, ended[0])
+    hold = runs.Hold(tmp_path, 3)
+    ended += start(tmp_path / "run", commands=(hold.command, runs.COMMAND))
+    hold.reached(3, ended[0])
     began = time.monotonic()
     ended[victim].kill()
+    hold.go_on(3)
     codes = [runs.end(process, END_SECONDS)[0] for process in ended]
     assert codes[victim] == -signal.SIGKILL and codes[1 - victim] not in (0, 2, 42), codes
     assert time.monotonic() - began < END_SECONDS
@@ -90,9 +94,11 @@ def test_a_process_that_raises_ends_all_and_their_supervisors_go_on(two_devices,
 
 
 def test_a_suspended_process_does_not_hold_up_the_others(tmp_path, ended):
-    ended += start(tmp_path / "run")
-    runs.wait_for_rows(tmp_path / "run", 2, ended[0])
+    hold = runs.Hold(tmp_path, 2)
+    ended += start(tmp_path / "run", commands=(hold.command, runs.COMMAND))
+    hold.reached(2, ended[0])
     ended[1].send_signal(signal.SIGSTOP)
+    hold.go_on(2)
     code, _ = runs.end(ended[0], END_SECONDS)
     assert code not in (0, 2, 42)
 

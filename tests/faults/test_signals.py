@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 from faults import runs
 
+from jaxconv.cli import early
 from jaxconv.train.stop import PREEMPTED
 
 pytestmark = pytest.mark.faults
 
 GRACE_SECONDS = 30
+
+
+def test_one_code_wherever_it_comes():
+    assert early.PREEMPTED == PREEMPTED == 42
 
 
 @pytest.mark.parametrize("rows", np.random.default_rng(7).integers(1, 33, 3).tolist())
@@ -43,6 +48,24 @@ def test_before_the_first_step(whole, tmp_path):
     assert code == PREEMPTED and "stopped by SIGTERM" in error and time.monotonic() - began < GRACE_SECONDS
     assert runs.train(tmp_path / "run")[0] == 0
     assert not runs.differences(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize("module", ["tyro", "jax", "flax.nnx", "tensorboardX", "jaxconv.data.digits"])
+def test_while_the_command_is_being_imported(module, tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "class Strike:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.meta_path.insert(0, Strike())\n"
+        "from jaxconv.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    process = runs.start(tmp_path / "run", command=[sys.executable, "-c", code])
+    code, error = runs.end(process)
+    assert code == PREEMPTED and "stopped by SIGTERM" in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loop_that_does_not_answer_ends_all_the_same():

@@ -24,12 +24,14 @@ def child_of(process: subprocess.Popen[str]) -> int:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(signal.SIGKILL, "ended with signal SIGKILL"), (signal.SIGSTOP, "no progress for 18 s: the training process is")],
+    [(signal.SIGKILL, "ended with signal SIGKILL"), (signal.SIGSTOP, "no progress for 20 s: the training process is")],
 )
 def test_a_process_that_dies_or_hangs_is_started_again(whole, tmp_path, number, words):
-    process = runs.start(tmp_path / "run", "--max-restarts", "2", "--hang-seconds", "3")
-    runs.wait_for_rows(tmp_path / "run", 2, process)
+    hold = runs.Hold(tmp_path, 2)
+    process = runs.start(tmp_path / "run", "--max-restarts", "2", "--hang-seconds", "5", command=hold.command)
+    hold.reached(2, process)
     os.kill(child_of(process), number)
+    hold.go_on(2)
     code, error = runs.end(process)
     assert code == 0 and words in error and "2 restarts left" in error
     assert not runs.differences(whole, tmp_path / "run")
@@ -47,9 +49,11 @@ def test_what_would_end_the_same_way_is_not_started_again(tmp_path):
 
 
 def test_a_signal_goes_on_to_the_training_process(whole, tmp_path):
-    process = runs.start(tmp_path / "run", "--max-restarts", "5")
-    runs.wait_for_rows(tmp_path / "run", 2, process)
+    hold = runs.Hold(tmp_path, 2)
+    process = runs.start(tmp_path / "run", "--max-restarts", "5", command=hold.command)
+    hold.reached(2, process)
     process.send_signal(signal.SIGTERM)
+    hold.go_on(2)
     code, error = runs.end(process)
     assert code == 42 and "saved at step" in error
     assert runs.train(tmp_path / "run")[0] == 0

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, whoever else writes them, whenever the process dies."""
 
+import errno
 import os
 import shutil
 import uuid
@@ -12,13 +13,36 @@ from jaxconv.data.progress import say
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in one step: a reader sees the old file or the new one."""
+    with _written_beside(path, text) as partial:
+        os.replace(partial, path)
+
+
+def create_text(path: Path, text: str) -> None:
+    """Writes a text file in one step where there is none; of two processes one does.
+
+    Raises:
+        FileExistsError: if there is one.
+    """
+    with _written_beside(path, text) as partial:
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links, such as a bucket: the moment between the two stays open there
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            os.replace(partial, path)
+
+
+@contextmanager
+def _written_beside(path: Path, text: str) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        yield partial
     finally:
         partial.unlink(missing_ok=True)
 

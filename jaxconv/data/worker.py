@@ -5,6 +5,7 @@ so neither JAX nor that program's accelerator; a script needs no `if __name__ ==
 ends of one socket and of nothing else, so each sees at once when the other dies, by whatever means.
 """
 
+import io
 import os
 import pickle
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -38,13 +40,20 @@ def pickled_for_workers(datasets: Sequence[StreamedDataset]) -> bytes:
     Raises:
         TypeError: if the records of one are defined in the program itself, which workers do not import.
     """
-    for dataset in datasets:
-        if type(dataset.records).__module__ == "__main__":
+    buffer = io.BytesIO()
+    _ForWorkers(buffer).dump(list(datasets))
+    return buffer.getvalue()
+
+
+class _ForWorkers(pickle.Pickler):
+    def reducer_override(self, value: Any) -> Any:
+        named = value if isinstance(value, type | FunctionType) else type(value)
+        if named.__module__ == "__main__":
             raise TypeError(
                 "records that loader workers read are defined in a module that can be imported; "
-                f"{type(dataset.records).__qualname__} is defined in the program itself."
+                f"{named.__qualname__} is defined in the program itself."
             )
-    return pickle.dumps(list(datasets))
+        return NotImplemented
 
 
 class Worker:

@@ -1,5 +1,6 @@
 """The images of a run that cannot be used: each named once, all counted, too many refused."""
 
+import itertools
 import json
 import os
 import sys
@@ -7,7 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import jax
+
 from jaxconv.data import AnyDataset, ImageError
+from jaxconv.train.processes import agreed, gathered, is_first
 
 MOST_BAD_IMAGES = 10
 """The budget where none is stated: a few odd files in a million, as every large collection has, are no reason to end
@@ -15,6 +19,7 @@ a run of days; a damaged copy of the data has more at once. (Of ImageNet-1k's od
 CMYK ones, none is bad here: they are decoded.)"""
 
 _LISTED = 20
+_REPLACED = "the next usable one takes its place"
 
 
 class BadImagesError(ImageError):
@@ -25,7 +30,8 @@ class BadImages:
     """What is known of the unusable images of a run.
 
     The record lives in `bad_images.jsonl` of the run directory, one line an image, so that a run that is continued
-    counts what it had found before; the same image is counted once, however often it is drawn.
+    counts what it had found before; the same image is counted once, however often it is drawn. Where several processes
+    share the run, each reads a part of every batch: process 0 hears from all, keeps the record and decides (`share`).
 
     Args:
         most: the budget; one more ends the run.
@@ -33,33 +39,34 @@ class BadImages:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._found: dict[tuple[str, int], str] = {}
+        self._found: dict[tuple[str, int, str], None] = {}  # split, position, why; in the order of their finding
+        self._untold: list[tuple[str, int, str]] = []
         self._path: Path | None = None
         self._say: Callable[[str], None] = lambda text: print(f"jaxconv: {text}", file=sys.stderr, flush=True)
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def keep(self, directory: Path | None, say: Callable[[str], None], datasets: Sequence[AnyDataset]) -> None:
+    def keep(self, directory: Path, say: Callable[[str], None], datasets: Sequence[AnyDataset]) -> None:
         """Take up the record of a run directory, and note what the splits know to be bad from their decoding.
 
         Args:
-            directory: of the run; None on a process that writes nothing.
+            directory: of the run.
             say: told of each image that was not known before, and once of those that were.
             datasets: the splits of the run.
 
         Raises:
             BadImagesError: if that is more than the budget.
         """
-        self._path, self._say = None if directory is None else directory / "bad_images.jsonl", say
-        for row in _rows(self._path) if self._path is not None else ():
-            self._found[row["split"], row["index"]] = row["what"]
+        self._path, self._say = directory / "bad_images.jsonl", say
+        for row in _rows(self._path):
+            self._found[row["split"], row["index"], row["what"]] = None
         if self._found:
             say(f"{len(self)} bad images were found before in this run, which {self._path} names.")
         for dataset in datasets:
-            self.note(dataset.split, dataset.bad, "the next usable one takes its place")
+            self.note(dataset.split, dataset.bad, _REPLACED)
             self.note(dataset.split, dataset.left_out, "it is left out of the evaluation")
-        self._require_few(list(self._found.values()))
+        self._require_few(self._reasons())
 
     def require_few_at_opening(self, datasets: Sequence[AnyDataset]) -> None:
         """Refuse splits that are known to hold too many, before a run directory is made for them.
@@ -78,24 +85,49 @@ class BadImages:
             bad: by position in the split, why an image cannot be used.
             what_follows: what becomes of it.
         """
-        new = {index: bad[index] for index in sorted(bad) if (split, index) not in self._found}
+        new = [row for row in ((split, index, bad[index]) for index in sorted(bad)) if row not in self._found]
+        self._found.update(dict.fromkeys(new))
         if new and self._path is not None:
-            lines = [json.dumps({"split": split, "index": index, "what": why}) + "\n" for index, why in new.items()]
+            lines = [json.dumps({"split": split, "index": index, "what": why}) + "\n" for _, index, why in new]
             with suppress(OSError), self._path.open("a") as file:  # on a full disk they are found and counted again
                 file.write("".join(lines))
-        for count, (index, why) in enumerate(new.items()):
-            self._found[split, index] = why
-            if count < _LISTED:
-                self._say(f"bad image, {what_follows}: {why}")
+        for *_, why in new[:_LISTED]:
+            self._say(f"bad image, {what_follows}: {why}")
 
     def drawn(self, split: str, bad: Mapping[int, str]) -> None:
-        """Note the bad images of a batch to train on.
+        """Note the bad images of this process's rows of a batch to train on.
 
         Raises:
-            BadImagesError: if there are now more than the budget.
+            BadImagesError: if there are now more than the budget, and no other process to agree with; see `share`.
         """
-        self.note(split, bad, "the next usable one takes its place")
-        self._require_few(list(self._found.values()))
+        if jax.process_count() > 1:
+            self._untold += [row for row in ((split, *item) for item in bad.items()) if row not in self._found]
+            return
+        self.note(split, bad, _REPLACED)
+        self._require_few(self._reasons())
+
+    def share(self) -> None:
+        """Where several processes share the run, all call this at the same step: what each has met becomes known.
+
+        Raises:
+            BadImagesError: on process 0 if there are now more than the budget; `PeerError` on the others then.
+        """
+        if jax.process_count() == 1:
+            return
+        told = [json.loads(text) for text in gathered(json.dumps(self._untold))]
+        if not any(told):
+            return
+        if is_first():
+            rows = sorted(itertools.chain.from_iterable(told))
+            for split, of_split in itertools.groupby(rows, lambda row: row[0]):
+                self.note(split, {index: why for _, index, why in of_split}, _REPLACED)
+        else:
+            self._found.update(dict.fromkeys(self._untold))
+        self._untold = []
+        agreed(lambda: self._require_few(self._reasons()), tell=False)
+
+    def _reasons(self) -> list[str]:
+        return [why for *_, why in self._found]
 
     def _require_few(self, found: Sequence[str]) -> None:
         if len(found) > self._most:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,8 @@ def _train(
 ) -> tuple[TrainState, dict[str, float | int]]:
     first, total = is_first(), trainer.experiment.total_steps
     incident = run.incident if first else _aside
-    _note_bad_images(trainer, run, incident)
+    data = [trainer.experiment.train_data, trainer.experiment.eval_data]
+    agreed(lambda: trainer.bad_images.keep(run.directory, incident, data), tell=False)
     with (
         StopRequest() as request,
         Checkpoints(run.checkpoints, keep=saving.keep, keep_best=saving.keep_best, say=incident) as checkpoints,
@@ -133,14 +133,6 @@ def _train(
                 recovery.remedy(noticed, on_nan, watchdog.beat)
                 state = recovery.state()
                 records.rewind(int(state.step))
-
-
-def _note_bad_images(trainer: Trainer, run: Run, incident: Callable[[str], None]) -> None:
-    """Process 0 keeps the record of them; the others count what they meet themselves."""
-    data = [trainer.experiment.train_data, trainer.experiment.eval_data]
-    agreed(lambda: trainer.bad_images.keep(run.directory, incident, data), tell=False)
-    if not is_first():
-        trainer.bad_images.keep(None, incident, data)
 
 
 def _aside(text: str) -> None:

@@ -13,26 +13,23 @@ checkpoints/       see `checkpoint.py`
 result.json        the final numbers; its presence says that the run is finished
 """
 
+import errno
 import json
 import os
-import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
+from jaxconv.data.atomic import create_text, write_text
+from jaxconv.train.environment import environment
 
-from jaxconv.data.atomic import write_text
-
-PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax", "safetensors", "numpy")
-
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems answer that know no locks: buckets, Lustre mounted without them."""
 
 WRONG_PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
@@ -93,16 +90,11 @@ class Run:
                 "it is left as it is."
             )
         settings = json.loads(json.dumps(dict(settings)))
-        if (path / "run.json").exists():
-            run = cls.open(path)
-            _require_equal(run, settings)
-            return run
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            _write_json(path / "run.json", {"settings": settings, "record": dict(record)})
-        except WRONG_PATHS as error:
-            raise RunError(f"out must be a directory that can be written; {directory}: {error.strerror}.") from error
-        return cls.open(path)
+        if not (path / "run.json").exists():
+            _create(path, {"settings": settings, "record": dict(record)})
+        run = cls.open(path)
+        _require_equal(run, settings)
+        return run
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -113,7 +105,7 @@ class Run:
         """
         import fcntl
 
-        with (self.directory / "run.json").open() as file:
+        with (self.directory / "run.json").open("r+") as file:  # NFS locks only what may be written
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -121,6 +113,13 @@ class Run:
                     f"{self.directory} is in use: another process trains there. Wait for it, end it, or give another "
                     "directory."
                 ) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                self.incident(
+                    f"{self.directory} cannot be locked ({error.strerror}): see to it that no other process trains "
+                    "there."
+                )
             yield
 
     @property
@@ -136,13 +135,13 @@ class Run:
 
     def finish(self, numbers: Mapping[str, Any]) -> None:
         """Store the final numbers, which marks the run as finished."""
-        _write_json(self.directory / "result.json", numbers)
+        write_text(self.directory / "result.json", _json(numbers))
 
     def note_start(self) -> None:
         """Record this process: its command, versions, device and commit."""
         with (self.directory / "command.txt").open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}  {shlex.join(sys.argv)}\n")
-        _write_json(self.directory / "environment.json", environment())
+        write_text(self.directory / "environment.json", _json(environment()))
 
     def incident(self, text: str) -> None:
         """Something went wrong and the run goes on: say so on the error output, and keep it."""
@@ -155,37 +154,19 @@ class Run:
             return
 
 
+def _create(directory: Path, content: Mapping[str, Any]) -> None:
+    """The description of a new run, unless another process begins it at this moment."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            create_text(directory / "run.json", _json(content))
+    except WRONG_PATHS as error:
+        raise RunError(f"out must be a directory that can be written; {directory}: {error.strerror}.") from error
+
+
 def _foreign(directory: Path) -> list[Path]:
     """What lies in a directory, but for what a start that was killed left behind."""
     return [p for p in directory.iterdir() if p.suffix != ".partial"] if directory.is_dir() else []
-
-
-def environment() -> dict[str, Any]:
-    """Versions, device and commit of this process."""
-    devices = jax.devices()
-    return {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "device": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
-        "commit": _commit(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """The commit of the working directory, with `-dirty` where files differ from it; None outside a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _require_equal(run: Run, settings: Mapping[str, Any]) -> None:
@@ -199,5 +180,5 @@ def _require_equal(run: Run, settings: Mapping[str, Any]) -> None:
         )
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2) + "\n")
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"

@@ -137,6 +137,7 @@ class Session:
             for step, latest in self.trainer.take(state, first, last, left_out):
                 state = latest
                 yield step, state
+            self.trainer.bad_images.share()
         except UNREADABLE:
             self._save_what_is_good(state)
             raise

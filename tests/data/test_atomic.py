@@ -1,3 +1,5 @@
+import errno
+import os
 import threading
 
 import pytest
@@ -13,6 +15,19 @@ def test_write_text_replaces_in_one_step(tmp_path, monkeypatch):
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
     atomic.write_text(tmp_path / "a", "ä")
     assert (tmp_path / "a").read_text(encoding="utf-8") == "ä"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_create_text_leaves_what_is_there(tmp_path, monkeypatch, links):
+    def link(*paths):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    if not links:
+        monkeypatch.setattr(atomic.os, "link", link)
+    atomic.create_text(tmp_path / "a", "first")
+    with pytest.raises(FileExistsError, match="a"):
+        atomic.create_text(tmp_path / "a", "second")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "first")]
 
 
 def test_locked_lets_one_in_at_a_time(tmp_path, capsys):

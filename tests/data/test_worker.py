@@ -16,6 +16,7 @@ from data.damaged import damaged_folder
 import jaxconv
 from jaxconv.data import Loader, LoaderError, StreamedDataset, batches, ordered_batches
 from jaxconv.data.folder import FolderRecords, ImageFolder
+from jaxconv.data.usable import Without
 from jaxconv.data.worker import Worker, pickled_for_workers
 
 pytestmark = pytest.mark.faults
@@ -199,6 +200,13 @@ def test_records_that_a_worker_could_not_import_are_refused(monkeypatch):
     monkeypatch.setattr(Records, "__module__", "__main__")
     with pytest.raises(TypeError, match="defined in a module that can be imported; Records is defined in the program"):
         Loader([made()], workers=1)
+
+
+def test_also_where_others_stand_in_front_of_them(monkeypatch):
+    monkeypatch.setattr(Records, "__module__", "__main__")
+    hidden = StreamedDataset(Without(made().records, [1]), made().image_shape)
+    with pytest.raises(TypeError, match="Records is defined in the program itself"):
+        pickled_for_workers([hidden])
 
 
 def test_a_worker_that_hangs_does_not_hold_up_the_end():

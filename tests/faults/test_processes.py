@@ -6,8 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from data.damaged import bad_files, damaged_folder
 from faults import runs
+
+from jaxconv.data import batch_indices, decoded, load_dataset
 
 pytestmark = pytest.mark.faults
 
@@ -111,15 +115,71 @@ def test_what_process_0_refuses_all_refuse(whole, tmp_path, ended):
     assert "process 0: " in results[1][1]
 
 
+STREAMED = """
+import sys
+from jaxconv.cli import main
+from jaxconv.data import decoded
+decoded.DECODED_LIMIT_BYTES = 0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory) -> tuple[Path, list[str]]:
+    """A folder of which each process meets bad images that the other does not, and arguments to train on it once."""
+    root = tmp_path_factory.mktemp("damaged")
+    damaged_folder(root / "pets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoded, "DECODED_LIMIT_BYTES", 0)
+        train, _ = load_dataset(str(root / "pets"), image_size=32, progress=False)
+    train.gather(range(len(train)))
+    bad = set(train.bad)
+
+    def met(seed: int) -> list[set[int]]:
+        batches = np.stack([batch_indices(seed, s, length=len(train), batch_size=8) for s in range(len(train) // 8)])
+        return [bad.intersection(batches[:, rows].flat) for rows in (slice(4), slice(4, 8))]
+
+    seed = next(seed for seed in range(100) if all(met(seed)) and len(set.union(*met(seed))) == len(bad) == 3)
+    arguments = ["--data", str(root / "pets"), "--image-size", "32", "--batch-size", "8"]
+    return root, [*arguments, "--epochs", "1", "--seed", str(seed)]
+
+
+def named(out: Path) -> list[str]:
+    return sorted((out / "bad_images.jsonl").read_text().splitlines())
+
+
+def test_bad_images_of_all_processes_are_known_to_the_run(damaged, tmp_path, ended):
+    command = [sys.executable, "-c", STREAMED]
+    code, error = runs.train(tmp_path / "one", *damaged[1], command=command, devices=2)
+    assert code == 0, error
+    ended += start(tmp_path / "two", *damaged[1], commands=(command, command))
+    results = [runs.end(process, END_SECONDS) for process in ended]
+    assert [code for code, _ in results] == [0, 0], results
+    assert not runs.differences(tmp_path / "one", tmp_path / "two")
+    assert len(named(tmp_path / "two")) == 6 and named(tmp_path / "two") == named(tmp_path / "one")
+    assert results[0][1].count("bad image, ") == 6 and "bad image" not in results[1][1]
+
+
+def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_path, ended):
+    command = [sys.executable, "-c", STREAMED]
+    ended += start(tmp_path / "run", *damaged[1], "--max-bad-images", "5", commands=(command, command))
+    results = [runs.end(process, END_SECONDS) for process in ended]
+    assert [code for code, _ in results] == [2, 2], results
+    for _, error in results:
+        assert "it is 5 and 6 were found" in error and all(f"{name}: " in error for name in bad_files())
+    assert len(named(tmp_path / "run")) == 6 and not (tmp_path / "run" / "result.json").exists()
+
+
 TOLD = """
 import sys
 import numpy as np
-from jaxconv.train.processes import PeerError, PeerLostError, agreed, broadcast, connect
+from jaxconv.train.processes import PeerError, PeerLostError, agreed, broadcast, connect, gathered
 number = int(sys.argv[2])
 connect(sys.argv[1], number, 2)
 x = np.array([-0.0, 0.0, np.nan, 1e-45, 3e38], np.float32)
 print(broadcast({"x": x if number == 0 else 0 * x})["x"].tobytes() == x.tobytes())
 print(agreed(lambda: {"loss": [1.5, None]}) == {"loss": [1.5, None]})
+print([gathered(of) for of in ("", number * "ü", str(number))] == [["", ""], ["", "ü"], ["0", "1"]])
 def fail(error):
     raise error
 for error, kind in ((ValueError("wrong"), PeerError), (OSError(28, "full"), PeerLostError)):
@@ -141,4 +201,4 @@ def test_what_process_0_has_comes_to_the_others_to_the_bit_and_so_do_its_errors(
         )
         for number in (0, 1)
     ]
-    assert [process.communicate(timeout=120)[0].split()[-4:] for process in processes] == [["True"] * 4] * 2
+    assert [process.communicate(timeout=120)[0].split()[-5:] for process in processes] == [["True"] * 5] * 2

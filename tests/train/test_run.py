@@ -1,18 +1,21 @@
 """The run directory keeps what defines a run and refuses everything else."""
 
+import errno
+import fcntl
 import json
+import os
 
 import pytest
 
-from jaxconv.train import Run, RunError
+from jaxconv.train import Run, RunError, run
 from jaxconv.train.record import Records
 
 
 def test_a_new_directory_and_the_same_again(tmp_path):
-    run = Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"})
-    assert run.settings == {"epochs": 3, "size": [8, 8]} and run.result is None
-    assert Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"}) == run
-    run.finish({"accuracy": 0.5})
+    started = Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"})
+    assert started.settings == {"epochs": 3, "size": [8, 8]} and started.result is None
+    assert Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"}) == started
+    started.finish({"accuracy": 0.5})
     assert Run.open(tmp_path / "run").result == {"accuracy": 0.5}
 
 
@@ -37,6 +40,43 @@ def test_a_start_that_was_killed_is_no_foreign_directory(tmp_path):
     assert Run.start(tmp_path, {"seed": 1}, {}).settings == {"seed": 1}
 
 
+def test_of_two_first_starts_at_the_same_moment_the_later_one_is_measured_by_the_earlier(tmp_path, monkeypatch):
+    def overtaken(path, text):
+        monkeypatch.undo()
+        Run.start(tmp_path, {"seed": 1}, {})
+        run.create_text(path, text)
+
+    monkeypatch.setattr(run, "create_text", overtaken)
+    with pytest.raises(RunError, match="seed: 1 there, 2 now"):
+        Run.start(tmp_path, {"seed": 2}, {})
+    assert Run.open(tmp_path).settings == {"seed": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_directory_is_held_by_one_and_free_afterwards(tmp_path):
+    started = Run.start(tmp_path, {}, {})
+    for _ in range(2):
+        with started.held(), pytest.raises(run.InUseError, match="another process trains there"), started.held():
+            pass
+
+
+def test_the_lock_is_one_that_nfs_gives(tmp_path, monkeypatch):
+    modes = []
+    monkeypatch.setattr(fcntl, "flock", lambda file, how: modes.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
+    with Run.start(tmp_path, {}, {}).held():
+        assert modes == [os.O_RDWR]
+
+
+def test_where_there_are_no_locks_the_run_goes_on_and_says_so(tmp_path, monkeypatch, capsys):
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with Run.start(tmp_path, {}, {}).held():
+        assert "cannot be locked (No locks available)" in capsys.readouterr().err
+    assert "see to it that no other process trains there" in (tmp_path / "incidents.jsonl").read_text()
+
+
 def test_what_is_no_run_is_refused_with_what_was_expected(tmp_path):
     with pytest.raises(RunError, match=r"there is no such directory. Expected what `jaxconv train"):
         Run.open(tmp_path / "absent")
@@ -51,9 +91,9 @@ def test_what_is_no_run_is_refused_with_what_was_expected(tmp_path):
 
 
 def test_a_start_is_noted(tmp_path):
-    run = Run.start(tmp_path, {}, {})
-    run.note_start()
-    run.note_start()
+    started = Run.start(tmp_path, {}, {})
+    started.note_start()
+    started.note_start()
     assert len((tmp_path / "command.txt").read_text().splitlines()) == 2
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["packages"]["jax"] and environment["device"] == {"platform": "cpu", "kind": "cpu", "count": 8}

@@ -104,7 +104,7 @@ def _run(command: Sequence[str], hang_seconds: float | None, signals: _Signals) 
 
 def _wait(child: subprocess.Popen[bytes], beats: int, patience: float | None) -> None:
     """Until the process has ended, or was killed because it made no progress."""
-    limit = None  # from the first beat on: importing, compiling and decoding data take as long as they take
+    limit = None  # from the first beat on: importing and decoding data take as long as they take
     while select.select([beats], [], [], limit)[0]:
         if not os.read(beats, 4096):
             return

@@ -70,14 +70,7 @@ def fit(
     with peers_lost(), ExitStack() as held, Watchdog(hang_seconds) as watchdog, trainer:
         require_same("data", [(len(d), sorted(d.bad), sorted(d.left_out)) for d in data])
 
-        def begin() -> dict[str, Any] | None:
-            started = Run.start(run.directory, run.settings, run.record)
-            if started.result is None:
-                held.enter_context(started.held())
-                started.note_start()
-            return started.result
-
-        finished = agreed(begin)
+        finished = agreed(lambda: _begin(run, held))
         if finished is not None:
             return _finished(run, finished)
         state, metrics = _train(trainer, run, clock, watchdog, saving or Saving(), on_nan, progress)
@@ -93,6 +86,15 @@ def fit(
         images_per_second=clock.images_per_second(),
         directory=run.directory,
     )
+
+
+def _begin(run: Run, held: ExitStack) -> dict[str, Any] | None:
+    """Hold the directory and note this start there; the final numbers of a run that is finished."""
+    started = Run.start(run.directory, run.settings, run.record)
+    if started.result is None:
+        held.enter_context(started.held())
+        started.note_start()
+    return started.result
 
 
 def _require_settings(on_nan: str, hang_seconds: float | None) -> None:

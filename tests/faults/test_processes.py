@@ -1,9 +1,11 @@
 """Two processes share a run: they end at the bits of one process, together, and none is left waiting for a dead one."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,13 @@ END_SECONDS = 60
 """All processes of a run have ended so long after one of them died: the heartbeat, twice."""
 
 
-def start(out: Path, *arguments: str, commands=(runs.COMMAND, runs.COMMAND)) -> list[subprocess.Popen[str]]:
+def start(
+    out: Path, *arguments: str, commands=(runs.COMMAND, runs.COMMAND), devices: int = 1
+) -> list[subprocess.Popen[str]]:
     port = runs.free_port()
     shared = ["--coordinator", f"localhost:{port}", "--process-count", "2", *arguments]
     return [
-        runs.start(out, *shared, "--process-id", str(number), command=command)
+        runs.start(out, *shared, "--process-id", str(number), command=command, devices=devices)
         for number, command in enumerate(commands)
     ]
 
@@ -51,6 +55,20 @@ def test_two_processes_equal_one(two_devices, tmp_path, ended):
     codes = [runs.end(process) for process in ended]
     assert [code for code, _ in codes] == [0, 0], codes
     assert not runs.differences(two_devices, tmp_path / "run")
+
+
+def test_two_processes_of_two_devices_equal_one_of_four_but_for_rounding(tmp_path, ended):
+    """Inside a process four devices are added up in another order than between processes; two have only one."""
+    ended += start(tmp_path / "two", devices=2)
+    codes = [runs.end(process) for process in ended]
+    assert [code for code, _ in codes] == [0, 0], codes
+    code, error = runs.train(tmp_path / "one", devices=4)
+    assert code == 0, error
+    rows = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("two", "one")]
+    assert len(rows[0]) == len(rows[1]) == 37
+    for two, one in zip(*map(partial(map, json.loads), rows), strict=True):
+        assert two.pop("split") == one.pop("split")
+        assert two == pytest.approx(one, rel=1e-4)
 
 
 @pytest.mark.parametrize("victim", [0, 1])

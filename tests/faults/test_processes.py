@@ -171,7 +171,7 @@ def test_bad_images_of_all_processes_are_known_to_the_run(damaged, tmp_path, end
     code, error = runs.train(tmp_path / "one", *damaged[1], command=command, devices=2)
     assert code == 0, error
     ended += start(tmp_path / "two", *damaged[1], commands=(command, command))
-    results = [runs.end(process, END_SECONDS) for process in ended]
+    results = [runs.end(process) for process in ended]
     assert [code for code, _ in results] == [0, 0], results
     assert not runs.differences(tmp_path / "one", tmp_path / "two")
     assert len(named(tmp_path / "two")) == 6 and named(tmp_path / "two") == named(tmp_path / "one")
@@ -181,7 +181,7 @@ def test_bad_images_of_all_processes_are_known_to_the_run(damaged, tmp_path, end
 def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_path, ended):
     command = [sys.executable, "-c", STREAMED]
     ended += start(tmp_path / "run", *damaged[1], "--max-bad-images", "5", commands=(command, command))
-    results = [runs.end(process, END_SECONDS) for process in ended]
+    results = [runs.end(process) for process in ended]
     assert [code for code, _ in results] == [2, 2], results
     for _, error in results:
         assert "it is 5 and 6 were found" in error and all(f"{name}: " in error for name in bad_files())

@@ -6,7 +6,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxconv.functional.lowering import choice, plain
+from jaxconv.functional.lowering import choice, plain, when
 from jaxconv.functional.lowering.taps import out_space
 
 
@@ -51,7 +51,7 @@ def _case(x, kernel, *, sharded, strides, padding, dilation, groups):
     out = out_space(x[1:-1], kernel[:-2], strides, padding, dilation)
     channels, features = kernel[-2], kernel[-1] // groups
     sizes = (images, x[1:-1], out, kernel[:-2], channels, features)
-    return choice.Case(*sizes, strides, padding, dilation, groups, sharded)
+    return when.Case(*sizes, strides, padding, dilation, groups, sharded)
 
 
 def _run(table, default, case, a, b, settings):

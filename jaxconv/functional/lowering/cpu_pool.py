@@ -10,6 +10,7 @@ from jaxconv.functional.lowering import plain
 from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap
 
 _MANY = 49  # taps: above, the program grows too long, and a window is so large that XLA's own form is used
+_APART = 2**18  # elements: above, XLA's own form sums windows that do not overlap
 
 
 def _few(plain_form):
@@ -85,6 +86,11 @@ def max_pool_scatter(dy, x, *, window, strides, padding):
 @_few(plain.sum_pool)
 def sum_pool(x, *, window, strides, padding):
     """See `plain.sum_pool`."""
+    # Windows side by side read every element once, which XLA's own form does as fast: of 2x2 on 56x56, 128 channels, 8
+    # images, slices are 1.1 times faster alone, but 0.75 to 0.85 with their transpose after them. Below a MiB they are
+    # 1.1 to 2 times faster.
+    if window == strides and math.prod(x.shape[1:]) * _known(x.shape[0]) > _APART:
+        return plain.sum_pool(x, window=window, strides=strides, padding=padding)
     return add(_taps(x, window, strides, padding, 0))
 
 
@@ -94,6 +100,10 @@ def sum_pool_transpose(dy, *, space, window, strides, padding):
     """See `plain.sum_pool_transpose`."""
     settings = dict(window=window, strides=strides, padding=padding, dilation=(1,) * len(window))
     return spread(lambda _, dy: dy, [(dy, 0)], space=space, **settings)
+
+
+def _known(images):
+    return images if isinstance(images, int) else 1  # a symbol of `jax.export`
 
 
 def _taps(x, window, strides, padding, value):

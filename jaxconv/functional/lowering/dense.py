@@ -2,52 +2,26 @@
 
 XLA writes a gradient as a convolution that it must then bring into a form which the CPU is good at, and inside a
 loop (`lax.scan`, `while_loop`, `map`) it does not: there the plain forms are 5 to 70 times slower. The forms here are
-good as they stand: forward convolutions in the layout (n, *space, c), and matrix products.
+good as they stand: forward convolutions in the layout (n, *space, c). `columns` has the products of matrices.
 """
 
 import jax.numpy as jnp
 from jax import lax
 
 from jaxconv.functional.lowering import plain
-from jaxconv.functional.lowering.chunk import add_over_images, map_over_images
-from jaxconv.functional.lowering.taps import (
-    add,
-    after,
-    flip,
-    interleave,
-    offsets,
-    pad,
-    phase_shifts,
-    tap,
-    transposed_padding,
-    untap,
-)
-
-# Positions in a band. 512 is as fast for 3x3 windows on 128 to 288 channels, 1024 slower.
-_BAND = 256
+from jaxconv.functional.lowering.chunk import add_over_images
+from jaxconv.functional.lowering.taps import after, flip, interleave, offsets, phase_shifts, transposed_padding
 
 
 def input_grad_flipped(dy, kernel, *, space, strides, padding, dilation, groups):
     """For stride 1: a convolution of `dy` with the flipped kernel."""
     around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
-    # The barrier keeps XLA from folding the flip into the convolution, which no fast form of it takes.
-    flipped = lax.optimization_barrier(flip(kernel))
-    return plain.conv(dy, flipped.swapaxes(-1, -2), strides=strides, padding=around, dilation=dilation, groups=1)
-
-
-def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups):
-    """For any stride: the product of every `dy` with the whole kernel, added up where its taps lie (col2im)."""
     *window, c, k = kernel.shape
-    matrix = kernel.reshape(-1, k)
-
-    def grad(dy):
-        columns = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
-        return add(
-            untap(columns[..., n * c : (n + 1) * c], i, strides, dilation, space, padding)
-            for n, i in enumerate(offsets(window))
-        )
-
-    return map_over_images(grad, dy)
+    # XLA folds a flip of the window into the convolution, which no fast form of it takes; one of all taps as a single
+    # dimension it cannot fold, and writes together with the transposition, in one pass.
+    flipped = kernel.reshape(-1, c, k)[::-1].swapaxes(1, 2).reshape(*window, k, c)
+    flipped = lax.optimization_barrier(flipped)
+    return plain.conv(dy, flipped, strides=strides, padding=around, dilation=dilation, groups=1)
 
 
 def input_grad_phases(dy, kernel, *, space, strides, padding, dilation, groups):
@@ -126,39 +100,6 @@ def kernel_grad_swapped(x, dy, *, window, strides, padding, dilation, groups):
     around = transposed_padding(x.shape[1:-1], dy.shape[1:-1], window, padding, dilation)
     settings = dict(strides=strides, padding=around, dilation=dilation, groups=groups)
     return flip(kernel_grad_rows(dy, x, window=window, **settings)).swapaxes(-1, -2)
-
-
-def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
-    """One product of all taps of `x`, a row for each channel (im2col), with `dy`."""
-    out, k = dy.shape[1:-1], dy.shape[-1]
-    by_channel = lax.optimization_barrier(jnp.moveaxis(pad(after(dy, x), padding), -1, 0)[..., None])
-    taps = [tap(by_channel, (0, *i), (1, *strides), (1, *dilation), (x.shape[0], *out)) for i in offsets(window)]
-    rows = jnp.concatenate(taps).reshape(len(taps) * x.shape[-1], -1)
-    return (rows @ dy.reshape(-1, k)).reshape(*window, x.shape[-1], k)
-
-
-def kernel_grad_bands(x, dy, *, window, strides, padding, dilation, groups):
-    """For two dimensions: products of all taps of some rows of an image (im2col) with `dy`, added up band by band.
-
-    The taps of a band stay in the second-level cache. The product transposes `dy`, which is the narrow factor.
-    """
-    (n, height, width, k), c = dy.shape, x.shape[-1]
-    rows = max(r for r in range(1, height + 1) if height % r == 0 and (r == 1 or r * width <= _BAND))
-    bands = height // rows
-    (down, _), (low, _) = strides, padding[0]
-    reach, needed = ((r - 1) * down + dilation[0] * (window[0] - 1) + 1 for r in (rows, height))
-    x = pad(after(dy, x), ((low, max(0, needed - low - x.shape[1])), padding[1]))
-
-    def step(number, total):
-        image, band = number // bands, number % bands
-        seen = lax.dynamic_slice(x, (image, band * rows * down, 0, 0), (1, reach, *x.shape[2:]))
-        right = lax.dynamic_slice(dy, (image, band * rows, 0, 0), (1, rows, width, k)).reshape(-1, k)
-        taps = [tap(seen, i, strides, dilation, (rows, width)) for i in offsets(window)]
-        columns = lax.optimization_barrier(jnp.concatenate(taps, -1)).reshape(rows * width, -1)
-        return total + lax.dot_general(right, columns, (((0,), (0,)), ((), ())))
-
-    total = lax.fori_loop(0, n * bands, step, jnp.zeros((k, len(offsets(window)) * c), x.dtype))
-    return total.T.reshape(*window, c, k)
 
 
 def kernel_grad_maps(x, dy, *, window, strides, padding, dilation, groups):

@@ -6,7 +6,7 @@ until a block has `_WIDTH` input channels; the blocks are then convolved one aft
 
 import jax.numpy as jnp
 
-from jaxconv.functional.lowering import dense, plain, pointwise
+from jaxconv.functional.lowering import columns, dense, plain, pointwise
 
 # Measured for 32 groups of 4, 8 and 16 channels: 16 and 32 are equally fast, 8 and 64 slower.
 _WIDTH = 32
@@ -24,7 +24,7 @@ def conv_input_grad(dy, kernel, *, groups, **settings):
         form = pointwise.conv_input_grad
     else:
         unit = all(s == 1 for s in settings["strides"])
-        form = dense.input_grad_flipped if unit else dense.input_grad_columns
+        form = dense.input_grad_flipped if unit else columns.input_grad_columns
     return _by_blocks(form, dy, kernel, groups, settings)
 
 

@@ -1,5 +1,6 @@
 """Every form, whether or not the table picks it for the shape, gives what XLA's own form gives."""
 
+import re
 from functools import partial
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxconv.functional.lowering import chunk, cpu, dense, depthwise, grouped, plain, pointwise
+from jaxconv.functional.lowering import chunk, columns, cpu, dense, depthwise, grouped, plain, pointwise
 from jaxconv.functional.lowering.taps import after
 
 # images, space, channels, features, window, strides, padding, dilation, groups
@@ -44,13 +45,13 @@ GROUPS = [name for name in CASES if "groups" in name]
 POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
-CONV += [(depthwise.conv_within, DEPTHWISE)]
+CONV += [(depthwise.conv_within, DEPTHWISE), (columns.conv_gathered, DENSE), (columns.conv_spread, UNIT)]
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),
     (grouped.conv_input_grad, GROUPS),
     (dense.input_grad_flipped, UNIT),
-    (dense.input_grad_columns, DENSE),
+    (columns.input_grad_columns, DENSE),
     (dense.input_grad_phases, DENSE),
 ]
 KERNEL_GRAD = [
@@ -61,9 +62,9 @@ KERNEL_GRAD = [
     (grouped.conv_kernel_grad_maps, GROUPS),
     (dense.kernel_grad_rows, DENSE),
     (dense.kernel_grad_swapped, UNIT),
-    (dense.kernel_grad_columns, DENSE),
+    (columns.kernel_grad_columns, DENSE),
     (dense.kernel_grad_maps, DENSE),
-    (dense.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
+    (columns.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
     (pointwise.conv_kernel_grad_rows, POINTS),
 ]
 
@@ -108,9 +109,34 @@ def test_kernel_gradients(form, name, rng):
 @pytest.mark.parametrize("name", ["plane", "plane, strided", "plane, strided and dilated"])
 @pytest.mark.parametrize("positions", [1, 6, 12])
 def test_bands_of_rows_cover_the_map_once(name, positions, rng, monkeypatch):
-    monkeypatch.setattr(dense, "_BAND", positions)
+    monkeypatch.setattr(columns, "_BAND", positions)
     x, kernel, dy, settings = make(name, rng)
-    agree(dense.kernel_grad_bands, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
+    agree(columns.kernel_grad_bands, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
+
+
+@pytest.mark.parametrize("form", [columns.conv_gathered, columns.conv_spread])
+@pytest.mark.parametrize("positions", [1, 12, 42, 100])
+def test_products_of_some_images_cover_all_once(form, positions, rng, monkeypatch):
+    monkeypatch.setattr(columns, "_POSITIONS", positions)
+    x, kernel, _, settings = make("plane", rng)
+    agree(form, plain.conv, (np.concatenate([x, 2 * x, x[:1]]), kernel), settings)
+
+
+@pytest.mark.parametrize("name", ["plane", "line"])
+def test_no_kernel_is_left_transposed_inside_a_loop(name, rng):
+    """Outside, XLA transposes it; inside, it computes such a convolution one element at a time."""
+    x, kernel, dy, settings = make(name, rng)
+
+    def compiled(form):
+        def body(carry, _):
+            return carry, form(*carry, space=x.shape[1:-1], **settings)
+
+        program = jax.jit(lambda *carry: jax.lax.scan(body, carry, None, length=3)[1])
+        return program.lower(dy, kernel).compile().as_text() or ""
+
+    transposed = re.compile(r"dim_labels=b\w*f_\d*oi->")
+    assert transposed.search(compiled(plain.conv_input_grad))
+    assert not transposed.search(compiled(dense.input_grad_flipped))
 
 
 @pytest.mark.parametrize("rows", [1, 4, 7, 60])

@@ -1,0 +1,103 @@
+"""Ungrouped convolutions as matrix products of all taps: im2col, where the products read, and col2im, where they add.
+
+XLA's own convolution passes over the whole kernel for every row of a map, so it falls short of a product where the
+kernel is larger than the second-level cache, or the map is small.
+"""
+
+import math
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxconv.functional.lowering.chunk import map_over_images
+from jaxconv.functional.lowering.taps import add, after, offsets, out_space, pad, tap, transposed_padding, untap
+
+# Positions in a product of a forward convolution. Measured on 3x3 windows, 128 to 512 channels, 7x7 to 28x28: as fast
+# as 256 and 4096 or faster.
+_POSITIONS = 1024
+# Positions in a band. 512 is as fast for 3x3 windows on 128 to 288 channels, 1024 slower.
+_BAND = 256
+
+
+def conv_gathered(x, kernel, *, strides, padding, dilation, groups):
+    """See `plain.conv`: all taps of some images (im2col), times the kernel."""
+    window = kernel.shape[:-2]
+    out = out_space(x.shape[1:-1], window, strides, padding, dilation)
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+
+    def some(x):
+        x = pad(x, padding)
+        taps = [tap(x, i, strides, dilation, out) for i in offsets(window)]
+        columns = lax.optimization_barrier(jnp.concatenate(taps, -1))
+        return lax.dot_general(columns, matrix, (((columns.ndim - 1,), (0,)), ((), ())))
+
+    return map_over_images(some, x, _at_once(out))
+
+
+def conv_spread(x, kernel, *, strides, padding, dilation, groups):
+    """See `plain.conv`, for stride 1: some images times the whole kernel, added up where windows see them (col2im)."""
+    *window, c, k = kernel.shape
+    out = out_space(x.shape[1:-1], window, strides, padding, dilation)
+    around = transposed_padding(out, x.shape[1:-1], window, padding, dilation)
+    matrix = jnp.moveaxis(kernel.reshape(-1, c, k), 1, 0)[:, ::-1].reshape(c, -1)
+
+    def some(x):
+        columns = lax.dot_general(x, matrix, (((x.ndim - 1,), (0,)), ((), ())))
+        return _added(columns, k, window, out, strides, around, dilation)
+
+    return map_over_images(some, x, _at_once(x.shape[1:-1]))
+
+
+def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups):
+    """For any stride: the product of every `dy` with the whole kernel, added up where its taps lie (col2im)."""
+    *window, c, k = kernel.shape
+    matrix = kernel.reshape(-1, k)
+
+    def grad(dy):
+        columns = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
+        return _added(columns, c, window, space, strides, padding, dilation)
+
+    return map_over_images(grad, dy)
+
+
+def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
+    """One product of all taps of `x`, a row for each channel (im2col), with `dy`."""
+    out, k = dy.shape[1:-1], dy.shape[-1]
+    by_channel = lax.optimization_barrier(jnp.moveaxis(pad(after(dy, x), padding), -1, 0)[..., None])
+    taps = [tap(by_channel, (0, *i), (1, *strides), (1, *dilation), (x.shape[0], *out)) for i in offsets(window)]
+    rows = jnp.concatenate(taps).reshape(len(taps) * x.shape[-1], -1)
+    return (rows @ dy.reshape(-1, k)).reshape(*window, x.shape[-1], k)
+
+
+def kernel_grad_bands(x, dy, *, window, strides, padding, dilation, groups):
+    """For two dimensions: products of all taps of some rows of an image (im2col) with `dy`, added up band by band.
+
+    The taps of a band stay in the second-level cache. The product transposes `dy`, which is the narrow factor.
+    """
+    (n, height, width, k), c = dy.shape, x.shape[-1]
+    rows = max(r for r in range(1, height + 1) if height % r == 0 and (r == 1 or r * width <= _BAND))
+    bands = height // rows
+    (down, _), (low, _) = strides, padding[0]
+    reach, needed = ((r - 1) * down + dilation[0] * (window[0] - 1) + 1 for r in (rows, height))
+    x = pad(after(dy, x), ((low, max(0, needed - low - x.shape[1])), padding[1]))
+
+    def step(number, total):
+        image, band = number // bands, number % bands
+        seen = lax.dynamic_slice(x, (image, band * rows * down, 0, 0), (1, reach, *x.shape[2:]))
+        right = lax.dynamic_slice(dy, (image, band * rows, 0, 0), (1, rows, width, k)).reshape(-1, k)
+        taps = [tap(seen, i, strides, dilation, (rows, width)) for i in offsets(window)]
+        columns = lax.optimization_barrier(jnp.concatenate(taps, -1)).reshape(rows * width, -1)
+        return total + lax.dot_general(right, columns, (((0,), (0,)), ((), ())))
+
+    total = lax.fori_loop(0, n * bands, step, jnp.zeros((k, len(offsets(window)) * c), x.dtype))
+    return total.T.reshape(*window, c, k)
+
+
+def _at_once(space):
+    return max(1, _POSITIONS // math.prod(space))
+
+
+def _added(columns, features, window, space, strides, padding, dilation):
+    """The sum over the taps of a window of their `features` columns each, every one put where it lies in the space."""
+    parts = (columns[..., n * features : (n + 1) * features] for n in range(math.prod(window)))
+    return add(untap(a, i, strides, dilation, space, padding) for a, i in zip(parts, offsets(window)))

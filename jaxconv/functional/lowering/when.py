@@ -1,0 +1,187 @@
+"""The shapes of a convolution, and the conditions on them that `choice` names."""
+
+import math
+from dataclasses import dataclass
+
+from jaxconv.functional.lowering import grouped as joined
+
+
+@dataclass(frozen=True)
+class Case:
+    """The static shapes and settings of a convolution. `channels` and `features` are those of one group."""
+
+    images: int
+    space: tuple[int, ...]
+    out: tuple[int, ...]
+    window: tuple[int, ...]
+    channels: int
+    features: int
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int
+    sharded: bool
+
+    @property
+    def positions(self) -> int:
+        """The number of positions of the window on one image."""
+        return math.prod(self.out)
+
+    @property
+    def taps(self) -> int:
+        """The number of elements of the window."""
+        return math.prod(self.window)
+
+    @property
+    def weights(self) -> int:
+        """The number of elements of one group's kernel."""
+        return self.taps * self.channels * self.features
+
+
+def pointwise(case: Case) -> bool:
+    """A window of one element."""
+    return case.taps == 1 and case.groups == 1
+
+
+def unit_pointwise(case: Case) -> bool:
+    """A window of one element at every position."""
+    return pointwise(case) and unit_strides(case)
+
+
+def whole_pointwise(case: Case) -> bool:
+    """A window of one element, on one device."""
+    return pointwise(case) and not case.sharded
+
+
+def depthwise(case: Case) -> bool:
+    """A group for each channel."""
+    # The program has a term for each tap, so a very large window would take very long to compile.
+    return case.channels == 1 and case.groups > 1 and case.taps <= 49
+
+
+def depthwise_rows(case: Case) -> bool:
+    """A group for each channel, on one device, in one or two dimensions."""
+    return depthwise(case) and len(case.window) < 3 and not case.sharded
+
+
+def roomy_depthwise(case: Case) -> bool:
+    """A group for each channel, on one device, and maps worth dividing into inside and rim."""
+    # A part for the inside and one for each side make a larger program: where there is little inside, not a faster one.
+    bytes_ = 4 * case.images * math.prod(case.space) * case.channels * case.groups
+    roomy = (case.taps <= 9 and case.positions >= 144) or bytes_ > 2**25
+    return depthwise(case) and not case.sharded and roomy
+
+
+def grouped(case: Case) -> bool:
+    """Groups, few enough to write out."""
+    # Every block of groups is a convolution of its own in the program.
+    return case.groups > 1 and joined.blocks(case.groups, case.channels) <= 64
+
+
+def whole_grouped(case: Case) -> bool:
+    """Groups, on one device."""
+    return grouped(case) and not case.sharded
+
+
+def strided_sharded_grouped(case: Case) -> bool:
+    """Groups with strides, divided among devices."""
+    return grouped(case) and case.sharded and any(s > 1 for s in case.strides)
+
+
+def ungrouped(case: Case) -> bool:
+    """One group."""
+    return case.groups == 1
+
+
+def unit_strides(case: Case) -> bool:
+    """One group, a window at every position."""
+    return ungrouped(case) and all(s == 1 for s in case.strides)
+
+
+def shrinking(case: Case) -> bool:
+    """Far fewer positions of the window than of the input."""
+    # The flipped form computes every position of the input, this one only those of the output.
+    return whole(case) and unit_strides(case) and 5 * math.prod(case.space) >= 9 * case.positions
+
+
+def few_channels(case: Case) -> bool:
+    """One group of up to four channels, such as those of an image."""
+    return ungrouped(case) and case.channels <= 4
+
+
+def whole(case: Case) -> bool:
+    """One group, on one device."""
+    return ungrouped(case) and not case.sharded
+
+
+def _windowed(case):
+    return whole(case) and case.taps > 1
+
+
+def few_positions(case: Case) -> bool:
+    """Less work than it is to bring the kernel into the order of a convolution."""
+    return _windowed(case) and case.images * case.positions <= 64 and case.weights >= 9 * 64 * 64
+
+
+def large_kernel(case: Case) -> bool:
+    """A kernel that fills a core's second-level cache."""
+    # 2.25 MiB; a core of the machine measured has 2 MiB.
+    return _windowed(case) and case.weights >= 9 * 256 * 256
+
+
+def large_kernel_on_small_maps(case: Case) -> bool:
+    """A large kernel for few positions of each image, or of one image."""
+    return large_kernel(case) and (case.positions <= 64 or case.images * case.positions <= 256)
+
+
+def large_unit_kernel(case: Case) -> bool:
+    """A large kernel at every position of maps of middle size, or a very large one."""
+    return large_kernel(case) and unit_strides(case) and (case.positions <= 256 or case.weights >= 9 * 512 * 512)
+
+
+def input_products(case: Case) -> bool:
+    """A window at every position, and a large kernel or few positions."""
+    dilated = any(d > 1 for d in case.dilation)
+    large = large_kernel(case) and (case.positions <= 256 or case.weights >= 9 * 512 * 512 or dilated)
+    middle = case.images * case.positions <= 300 and case.weights >= 9 * 128 * 128
+    few = case.images * case.positions <= 128 and case.weights >= 9 * 64 * 64
+    return _windowed(case) and unit_strides(case) and (large or middle or few)
+
+
+def small_maps(case: Case) -> bool:
+    """Few positions in all, which one product takes."""
+    few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
+    return whole(case) and case.positions <= 64 and few
+
+
+def single_channel(case: Case) -> bool:
+    """One channel in, so that all taps are no larger than a map of few channels."""
+    return whole(case) and unit_strides(case) and case.channels == 1 and case.images * case.positions <= 2**17
+
+
+def strided_image(case: Case) -> bool:
+    """One image, with strides."""
+    return whole(case) and not unit_strides(case) and case.channels > 4 and case.images == 1 and case.taps <= 9
+
+
+def few_large_windows(case: Case) -> bool:
+    """Windows of 5x5 and more, on not too much."""
+    large = unit_strides(case) and case.taps >= 25
+    return whole(case) and large and case.images * case.positions <= 6272
+
+
+def few_features(case: Case) -> bool:
+    """At most half as many features as channels."""
+    return whole(case) and unit_strides(case) and case.taps <= 9 and 2 * case.features <= case.channels
+
+
+def image_of_few_channels(case: Case) -> bool:
+    """One image of up to 64 channels."""
+    return whole(case) and unit_strides(case) and case.images == 1 and case.channels <= 64
+
+
+def strided_bands(case: Case) -> bool:
+    """Strides, in two dimensions, and maps that are worth dividing into bands of rows."""
+    # Small maps make bands of few rows, each of which reads and writes the whole sum.
+    strided = not unit_strides(case) and len(case.window) == 2 and case.taps <= 49
+    return whole(case) and strided and case.channels > 4 and case.positions >= 64

@@ -7,10 +7,9 @@ norm alone is a convolution too. `fused` says so with numbers; `reparameterize` 
 from functools import reduce
 from operator import add
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxconv.models.byob_blocks import Block, Place, Style
 from jaxconv.nn import BatchNorm, Conv, ConvUnit, DropPath, branch_key, initializers
@@ -81,7 +80,7 @@ class BranchedBlock(nnx.Module):
         """
         last = self.units[-1].conv
         shape = last.kernel.get_value().shape
-        parts = [_folded(unit.conv.effective_kernel(jnp.float32), unit.bn) for unit in self.units]
+        parts = [_folded(unit.conv.weights()[0], unit.bn) for unit in self.units]
         if self.identity is not None:
             parts.append(_folded(_identity_kernel(shape), self.identity))
         kernel = np.sum([_widened(kernel, shape) for kernel, _ in parts], 0)
@@ -103,10 +102,10 @@ class FusedBlock(nnx.Module):
         return self.activation(y if self.attn is None else self.attn(y, train, key))
 
 
-def _folded(kernel: ArrayLike, norm: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
+def _folded(kernel: np.ndarray, norm: BatchNorm) -> tuple[np.ndarray, np.ndarray]:
     """Kernel and bias, in float64, of a convolution and the batch norm behind it (RepVGG, equation 3)."""
     factor, shift = norm.affine()
-    return np.asarray(kernel, np.float64) * factor, shift
+    return kernel * factor, shift
 
 
 def _identity_kernel(shape: tuple[int, ...]) -> np.ndarray:

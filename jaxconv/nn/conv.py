@@ -74,8 +74,18 @@ class Conv(nnx.Module):
         """The kernel (*window, in_channels / groups, out_channels) that a call convolves with."""
         return read(self.kernel, dtype)
 
+    def weights(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Kernel and bias of a call, in float64: what `with_weights` takes, to be rounded once, there.
+
+        Raises:
+            ValueError: if the parameters are not drawn.
+        """
+        with jax.enable_x64(True):
+            kernel = np.asarray(self.effective_kernel(jnp.float64))
+        return kernel, None if self.bias is None else np.asarray(read(self.bias, jnp.float32), np.float64)
+
     def with_weights(self, kernel: np.ndarray, bias: np.ndarray | None) -> "Conv":
-        """A plain convolution with the settings of this one and other values.
+        """A plain convolution with the settings of this one and other values, kept in float32.
 
         Args:
             kernel: (*window, in_channels / groups, out_channels), of any window.

@@ -25,8 +25,9 @@ class StandardizedConv(Conv):
         self.epsilon = epsilon
 
     def effective_kernel(self, dtype: DTypeLike) -> Array:
-        """The standardized kernel, worked out in float32."""
-        return F.standardize_kernel(read(self.kernel, jnp.float32), epsilon=self.epsilon).astype(dtype)
+        """The standardized kernel, worked out in float32, for float64 in float64."""
+        wide = jnp.promote_types(dtype, jnp.float32)
+        return F.standardize_kernel(read(self.kernel, wide), epsilon=self.epsilon).astype(dtype)
 
 
 class ScaledConv(StandardizedConv):
@@ -61,6 +62,7 @@ class ScaledConv(StandardizedConv):
         self.scale_factor = gamma * fan_in**-0.5
 
     def effective_kernel(self, dtype: DTypeLike) -> Array:
-        """The scaled kernel, worked out in float32."""
-        gain = read(self.gain, jnp.float32).reshape(-1) * self.scale_factor
-        return F.standardize_kernel(read(self.kernel, jnp.float32), gain, epsilon=self.epsilon).astype(dtype)
+        """The scaled kernel, worked out in float32, for float64 in float64."""
+        wide = jnp.promote_types(dtype, jnp.float32)
+        gain = read(self.gain, wide).reshape(-1) * self.scale_factor
+        return F.standardize_kernel(read(self.kernel, wide), gain, epsilon=self.epsilon).astype(dtype)

@@ -12,7 +12,7 @@ import jaxconv
 from jaxconv.models import Network, create_model
 from jaxconv.models.fold import foldable_norms
 from jaxconv.models.network import ModelInfo
-from jaxconv.nn import BatchNorm, Conv, functionalize
+from jaxconv.nn import BatchNorm, Conv
 from jaxconv.nn.norm_act import BatchNormAct
 from jaxconv.nn.standardized import StandardizedConv
 
@@ -46,6 +46,10 @@ FOLDED = {
 }
 """Batch norms of a network of each family (branches fused), and how many of them are folded."""
 FAST = ("conv_pyramid", "resnetv2_18", "test_byobnet", "test_resnet")
+ROUNDED = ("mixnet_s", "regnetv_040")
+"""Rounding decides more than the fourth digit of their logits: in every suite, beside the fast ones."""
+PARTLY = ("convmixer_768_32", "densenet121", "efficientnet_cc_b0_4e")
+"""Not all norms may be folded: which ones is asked in every suite."""
 
 
 def norms(model) -> int:
@@ -53,37 +57,57 @@ def norms(model) -> int:
 
 
 def run(model, x):
-    """Logits, and the pyramid."""
-    apply, params, batch_stats = functionalize(model)
-    pyramid, *_ = functionalize(Pyramid(model))
-    logits = jax.jit(lambda p, b: apply(p, b, x, train=False)[0])(params, batch_stats)
-    maps = jax.jit(lambda p, b: pyramid({"of": p}, {"of": b} if b else {}, x, train=False)[0])(params, batch_stats)
-    return logits, *maps
+    """Logits, and the pyramid, with everything computed in the dtype of x: one program, as both share the trunk.
+
+    LLVM is told to compile fast: it is most of this test, and neither answer should depend on it.
+    """
+    graph, state = nnx.split(model)
+
+    def answers(state, x):
+        network = nnx.merge(graph, state)
+        return network.logits(x), *network.features(x)
+
+    return jax.jit(answers, compiler_options={"xla_backend_optimization_level": 0})(state, x)
 
 
-class Pyramid(nnx.Module):
-    def __init__(self, of):
-        self.of = of
-
-    def __call__(self, x, train=False, key=None):
-        return self.of.features(x, train, key)
+def distances(ours, theirs) -> list[float]:
+    return [distance(a, b) for a, b in zip(ours, theirs, strict=True)]
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in FAST else pytest.param(n, marks=[pytest.mark.slow, pytest.mark.zoo]) for n in FOLDED]
-)
+CASES = [
+    *(pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in (*FAST, *ROUNDED)),
+    *(pytest.param(n, marks=[pytest.mark.slow, pytest.mark.zoo]) for n in FOLDED if n not in (*FAST, *ROUNDED)),
+]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_same_answers_of_fewer_layers(name):
+    """To 1e-4 in float64, where only the new kernels are rounded; and in float32, as far as float32 can say.
+
+    On these values the gates of `ROUNDED` multiply rounding from block to block: the logits that mixnet_s computes in
+    float32 are 4e-4 from those that it computes in float64, those of regnetv_040 1e-3, without any fold. So in float32
+    a fold is measured from the float64 of the network, and may be as far from it as the network itself. Both are
+    draws of rounding, hence the 4: measured were 0.2 to 2.
+    """
     model = scattered(create_model(name))
-    side = 128 if "inception" in name else 64
-    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, side, side, 3)), jnp.float32)
-    fused = jaxconv.models.reparameterize(model)
-    folded = jaxconv.fold(model)
+    fused, folded = jaxconv.models.reparameterize(model), jaxconv.fold(model)
     before, after = norms(fused), norms(folded)
     assert (before, before - after) == FOLDED[name] and len(foldable_norms(fused)) == before - after
     assert not any(isinstance(module, StandardizedConv) for _, module in nnx.iter_modules(folded))
-    distances = [distance(ours, theirs) for ours, theirs in zip(run(folded, x), run(model, x), strict=True)]
-    assert max(distances) < 1e-4, distances
     assert norms(model) == norms(create_model(name, key=None))
+    side = 128 if "inception" in name else 64
+    x = np.random.default_rng(0).standard_normal((2, side, side, 3)).astype(np.float32)
+    with jax.enable_x64(True):
+        exact = run(model, jnp.asarray(x, jnp.float64))
+        assert max(found := distances(run(folded, jnp.asarray(x, jnp.float64)), exact)) < 1e-4, found
+    ours, its_own = (distances(run(network, jnp.asarray(x)), exact) for network in (folded, model))
+    assert all(found < max(1e-4, 4 * own) for found, own in zip(ours, its_own, strict=True)), (ours, its_own)
+
+
+@pytest.mark.parametrize("name", PARTLY)
+def test_how_many_are_folded(name):
+    model = create_model(name, key=None)
+    assert (norms(model), len(foldable_norms(model))) == FOLDED[name]
 
 
 class Tiny(Network):
@@ -124,6 +148,19 @@ def test_what_is_folded(tiny, convs):
     folded = jaxconv.fold(model)
     assert norms(folded) == 0 and type(folded.conv) is Conv
     np.testing.assert_allclose(folded(x), model(x), rtol=2e-5, atol=2e-5)
+
+
+def test_only_the_result_is_rounded():
+    model = scattered(Tiny(plain, conv=StandardizedConv(3, 4, 3, padding=1)))
+    kernel, bias, scale, shift, mean, variance = (
+        np.asarray(variable.get_value(), np.float64)
+        for variable in (model.conv.kernel, model.conv.bias, model.bn.scale, model.bn.bias, model.bn.mean, model.bn.var)
+    )
+    factor = scale / np.sqrt(variance + model.bn.epsilon)
+    standard = (kernel - kernel.mean((0, 1, 2))) / np.sqrt(kernel.var((0, 1, 2)) + model.conv.epsilon)
+    conv = jaxconv.fold(model).conv
+    np.testing.assert_array_equal(conv.kernel.get_value(), np.float32(standard * factor))
+    np.testing.assert_array_equal(conv.bias.get_value(), np.float32((bias - mean) * factor + shift))
 
 
 def joined(net, x):

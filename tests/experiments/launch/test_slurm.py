@@ -75,6 +75,21 @@ def test_slurm_before_the_time_limit(bench, answer, code):
     assert len(bench.calls("srun")) == 1 and bench.calls("scontrol") == [["scontrol", "requeue", "77"]]
 
 
+def test_slurm_warned_between_two_attempts(bench):
+    """The warning comes while no step is there to hear it: the next one is told as soon as it is started."""
+    first = f"[ -e {bench.folder}/tried ] || {{ touch {bench.folder}/tried; exit 1; }}"
+    bench.stub("srun", f"{first}\ntrap 'exit 42' TERM\nwhile :; do sleep 0.05; done")
+    bench.stub("squeue", "echo RUNNING")
+    bench.stub("scontrol", "")
+    strike = """trap '[[ $BASH_COMMAND != "echo \\"attempt"* ]] || kill -TERM $$' DEBUG"""
+    warned = f"set -o functrace; {strike}; source {LAUNCH}/slurm.sbatch"
+    environment = bench.environment(OUT="/runs/a", SLURM_JOB_ID="77")
+    done = subprocess.run(["bash", "-c", warned], env=environment, timeout=30, capture_output=True, text=True)
+    assert done.stderr.startswith("attempt 1 ended with 1")
+    assert done.returncode in (42, 143)  # the second: it had not yet begun to listen
+    assert bench.calls("scontrol") == [["scontrol", "requeue", "77"]]
+
+
 def test_slurm_asks_for_what_it_relies_on():
     options = re.findall(r"^#SBATCH (\S+)", (LAUNCH / "slurm.sbatch").read_text(), re.M)
     assert {"--requeue", "--signal=B:TERM@120", "--open-mode=append"} <= set(options)

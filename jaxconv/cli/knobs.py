@@ -15,7 +15,7 @@ from jaxconv.cli.fitting import require_fit
 from jaxconv.cli.users import about
 from jaxconv.data import AnyDataset, load_dataset, normalization
 from jaxconv.functional.augment import random_flip, random_shift
-from jaxconv.models import create_model, model_info
+from jaxconv.models import create_model, model_info, offered_settings
 from jaxconv.nn import functionalize
 from jaxconv.train import MOST_BAD_IMAGES, OPTIMIZERS, Experiment, Preprocess, make_optimizer, make_schedule
 
@@ -23,6 +23,9 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {"cross_entropy": F.cross_entropy,
 
 PLACES = ("data_dir", "devices", "workers", "max_bad_images")
 """Knobs that say where a run happens, not what it computes: they may differ when it goes on."""
+
+OPTIONS = ("drop_rate", "drop_path_rate", "aux_logits")
+"""Knobs that some networks have: keywords of `create_model`, recorded where they are given."""
 
 
 def _shift_and_flip(key: jax.Array, x: jax.Array, *, pixels: int) -> jax.Array:
@@ -50,6 +53,12 @@ class Knobs:
     """Where archives or prepared TFDS sets lie; only read. Default: TFDS_DATA_DIR, then the cache."""
     image_size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side to which images are resized and cropped. Default: as they are, or as the network needs."""
+    drop_rate: float | None = None
+    """Probability of dropout before the classifier. Default: the network's own, mostly 0."""
+    drop_path_rate: float | None = None
+    """Probability that training skips a residual branch: stochastic depth. Default: the network's own, mostly 0."""
+    aux_logits: bool = False
+    """Auxiliary heads, of googlenet and inception_v3: 0.3 times the loss of each is added in training."""
     epochs: int = 30
     """Passes over the training images."""
     batch_size: int = 64
@@ -84,10 +93,13 @@ class Knobs:
         for name in ("epochs", "batch_size", "learning_rate", "image_size", "devices"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"--{name.replace('_', '-')} must be positive; got {value}.")
+                raise ValueError(f"{_flag(name)} must be positive; got {value}.")
         for name in ("workers", "max_bad_images"):
             if getattr(self, name) < 0:
-                raise ValueError(f"--{name.replace('_', '-')} must be zero or positive; got {getattr(self, name)}.")
+                raise ValueError(f"{_flag(name)} must be zero or positive; got {getattr(self, name)}.")
+        for name in ("drop_rate", "drop_path_rate"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
+                raise ValueError(f"{_flag(name)} must be a probability in [0, 1); got {getattr(self, name)}.")
         if not 0 <= self.weight_decay < float("inf"):
             raise ValueError(f"--weight-decay must be zero or positive; got {self.weight_decay}.")
         if not 0 <= self.seed < 2**32:
@@ -97,12 +109,23 @@ class Knobs:
         """The JSON values that define what the run computes."""
         values = dataclasses.asdict(self)
         values["learning_rate"] = self.rate
-        return {name: value for name, value in values.items() if name not in PLACES}
+        left_out = {*PLACES, *OPTIONS} - self.model_options.keys()
+        return {name: value for name, value in values.items() if name not in left_out}
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """Those of `OPTIONS` that are given."""
+        values = {name: getattr(self, name) for name in OPTIONS}
+        return {name: value for name, value in values.items() if value is not None and value is not False}
 
     @property
     def rate(self) -> float:
         """The peak learning rate."""
         return OPTIMIZERS[self.optimizer].learning_rate if self.learning_rate is None else self.learning_rate
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = None, progress: bool = True) -> Experiment:
@@ -118,6 +141,7 @@ def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = Non
     """
     with about("--model"):
         info = model_info(knobs.model)
+        _require_offered(knobs)
     with about(f"--data {knobs.data}"):
         train_data, eval_data = load_dataset(
             knobs.data, data_dir=knobs.data_dir, image_size=knobs.image_size, progress=progress
@@ -126,9 +150,10 @@ def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = Non
     size = info.input_size if info.fixed_input_size else (height, width)
     mean, std = normalization(train_data)
     preprocess = Preprocess(mean=tuple(map(float, mean)), std=tuple(map(float, std)), size=size, dtype=knobs.dtype)
-    options = {"num_classes": len(train_data.classes), "in_chans": channels, **(model_options or {})}
+    sizes = {"num_classes": len(train_data.classes), "in_chans": channels}
+    options = {**sizes, **knobs.model_options, **(model_options or {})}
     with about("--image-size"):
-        require_fit(create_model(knobs.model, key=None, **options), size)
+        require_fit(create_model(knobs.model, key=None, **options), size, train=knobs.aux_logits)
     return Experiment(
         model=lambda: functionalize(create_model(knobs.model, key=knobs.seed, **options)),
         train_data=train_data,
@@ -148,6 +173,14 @@ def build_experiment(knobs: Knobs, *, model_options: dict[str, Any] | None = Non
         settings={**knobs.settings(), **({"model_options": model_options} if model_options else {})},
         record=_record(knobs, options, preprocess, train_data),
     )
+
+
+def _require_offered(knobs: Knobs) -> None:
+    offered = offered_settings(knobs.model)
+    for name in knobs.model_options:
+        if name not in offered:
+            taken = ", ".join(_flag(other) for other in OPTIONS if other in offered) or "none of these flags"
+            raise ValueError(f"{_flag(name)} must be a setting of the network; {knobs.model} takes {taken}.")
 
 
 def _record(knobs: Knobs, options: dict[str, Any], preprocess: Preprocess, data: AnyDataset) -> dict[str, Any]:

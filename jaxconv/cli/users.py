@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import jax
 
 from jaxconv.cli.codes import FAILED, INTERRUPTED, PREEMPTED, USAGE
+from jaxconv.models import MODELS
 from jaxconv.train import Stopped
 from jaxconv.train.processes import FINAL_ERRORS, PeerLostError, leave
 
@@ -70,6 +71,10 @@ def about(flag: str) -> Iterator[None]:
 def named_as_flag(message: str) -> str:
     """The message with the setting at its start named as its flag.
 
-    `batch_size must ...` becomes `--batch-size must ...`; a single word is a setting only where `must` follows.
+    `batch_size must ...` becomes `--batch-size must ...`; a single word is a setting only where `must` follows, and the
+    name of a network, such as test_resnet, is none.
     """
-    return re.sub(r"^[a-z]+(?:(?:_[a-z]+)+\b|(?= must\b))", lambda m: "--" + m[0].replace("_", "-"), message)
+    setting = re.match(r"[a-z]+(?:(?:_[a-z]+)+\b|(?= must\b))", message)
+    if setting is None or setting[0] in MODELS:
+        return message
+    return f"--{setting[0].replace('_', '-')}{message[setting.end() :]}"

@@ -58,6 +58,7 @@ __all__ = [
     "list_models",
     "load_weights",
     "model_info",
+    "offered_settings",
     "reparameterize",
     "save_weights",
 ]
@@ -103,6 +104,17 @@ def model_info(name: str) -> ModelInfo:
     name, _, tag = name.partition(".")
     info = _variant(name).info
     return with_checkpoint(info, tag) if tag else info
+
+
+def offered_settings(name: str) -> tuple[str, ...]:
+    """The keywords of `create_model` that the network `name` takes, such as "drop_path_rate" or "aux_logits".
+
+    Raises:
+        ValueError: if there is no such network; the message lists the closest names.
+    """
+    build = _variant(name.partition(".")[0]).build
+    signature = inspect.signature(build.__init__ if isinstance(build, type) else build)  # NNX hides the class's own
+    return tuple(keyword for keyword in signature.parameters if keyword != "self")
 
 
 def create_model(
@@ -162,7 +174,7 @@ def create_model(
     }
     given = {keyword: value for keyword, value in common.items() if value is not None} | settings
     _check_ranges(given)
-    _check_offered(variant, given)
+    _check_offered(name, given)
     sizes = {"num_classes": info.num_classes, "in_chans": info.in_chans}
     chosen = {**sizes, **variant.settings, **given}
     if features_only:
@@ -194,12 +206,11 @@ def _check_ranges(given: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} must be a probability in [0, 1); got {given[name]}.")
 
 
-def _check_offered(variant: Variant, given: Mapping[str, Any]) -> None:
-    build = variant.build.__init__ if isinstance(variant.build, type) else variant.build  # NNX hides the class's own
-    offered = [name for name in inspect.signature(build).parameters if name != "self"]
+def _check_offered(name: str, given: Mapping[str, Any]) -> None:
+    offered = offered_settings(name)
     refused = [f"{keyword}={value!r}" for keyword, value in given.items() if keyword not in offered]
     if refused:
-        raise ValueError(f"{variant.info.name} offers {', '.join(offered)}: got {', '.join(refused)}.")
+        raise ValueError(f"{name} offers {', '.join(offered)}: got {', '.join(refused)}.")
 
 
 def _levels(model: Network, features_only: bool, out_indices: Sequence[int] | None) -> tuple[int, ...]:

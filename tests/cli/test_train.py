@@ -117,6 +117,7 @@ def test_only_a_setting_at_the_start_becomes_a_flag():
     assert named_as_flag("data_dir names a folder; x is none") == "--data-dir names a folder; x is none"
     assert named_as_flag("the loss must stay finite") == "the loss must stay finite"
     assert named_as_flag("no network matches") == "no network matches"
+    assert named_as_flag("test_resnet takes images") == "test_resnet takes images"
 
 
 @pytest.mark.slow

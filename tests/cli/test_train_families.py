@@ -1,6 +1,6 @@
 """`jaxconv train` takes steps with a network of every family: everything learns, whatever is random has its key."""
 
-import inspect
+import json
 
 import jax
 import numpy as np
@@ -8,10 +8,12 @@ import pytest
 from models.samples import SMALLEST
 from PIL import Image
 
+from jaxconv.cli import main
 from jaxconv.cli.knobs import Knobs, build_experiment
-from jaxconv.models import MODELS, create_model
+from jaxconv.cli.restored import Restored
+from jaxconv.models import MODELS, create_model, offered_settings
 from jaxconv.nn import functionalize
-from jaxconv.train import fit
+from jaxconv.train import Run, fit
 
 RANDOM = {"drop_rate": 0.2, "drop_path_rate": 0.2}
 AUXILIARY = {"googlenet": {"aux_logits": True}, "inception_v3": {"aux_logits": True}}
@@ -34,8 +36,7 @@ def folder(tmp_path_factory):
 
 def options(name):
     """Dropout, drop path and auxiliary heads, as far as the network offers them."""
-    build = MODELS[name].build
-    offered = inspect.signature(build.__init__ if isinstance(build, type) else build).parameters
+    offered = offered_settings(name)
     return {key: value for key, value in RANDOM.items() if key in offered} | AUXILIARY.get(name, {})
 
 
@@ -43,12 +44,44 @@ def options(name):
 def test_three_steps(name, folder, tmp_path):
     info = MODELS[name].info
     side = info.input_size[0] if info.fixed_input_size else SIDES.get(name, 64)
-    knobs = Knobs(model=name, data=str(folder), image_size=side, epochs=1, batch_size=4, devices=1)
     given = options(name)
-    result = fit(build_experiment(knobs, model_options=given, progress=False), tmp_path / "run", progress=False)
+    knobs = Knobs(model=name, data=str(folder), image_size=side, epochs=1, batch_size=4, devices=1, **given)
+    result = fit(build_experiment(knobs, progress=False), tmp_path / "run", progress=False)
     assert result.steps == 3 and np.isfinite(result.metrics["loss"]) and result.metrics["images"] == 3
     _, params, batch_stats = functionalize(create_model(name, key=0, num_classes=3, **given))
     assert unmoved(params, result.params) == [] and unmoved(batch_stats, result.batch_stats) == []
+
+
+def flags(given) -> list[str]:
+    written = {f"--{key.replace('_', '-')}": value for key, value in given.items() if value is not False}
+    return [flag if value is True else f"{flag}={value}" for flag, value in written.items()]
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "refusal"),
+    [
+        ("test_resnet", {"drop_path_rate": 0.3}, "drop_path_rate: 0.2 there, 0.3 now"),
+        pytest.param(
+            "googlenet", {"aux_logits": False}, "aux_logits: True there, (not set) now", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_the_flags_are_recorded_and_the_network_is_built_again(name, other, refusal, folder, tmp_path, capsys):
+    given, run = options(name), tmp_path / "run"
+    settings = f"--model {name} --image-size 64 --epochs 1 --batch-size 4 --devices 1 --quiet".split()
+    command = ["train", "--data", str(folder), *settings, "--out", str(run)]
+    assert main([*command, *flags(given)]) == 0 and main([*command, *flags(given)]) == 0
+    recorded = Run.open(run)
+    assert recorded.record["model"]["options"] == {"num_classes": 3, "in_chans": 3, **given}
+    assert {key: recorded.settings[key] for key in given} == given
+    _, params, _ = functionalize(create_model(name, num_classes=3, **given))
+    assert jax.tree.structure(Restored.open(run).params) == jax.tree.structure(params)
+    capsys.readouterr()
+    assert main(["eval", str(run), "--json"]) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(result["loss"], rel=1e-5)
+    assert main([*command, *flags(given | other)]) == 2
+    assert f"another configuration ({refusal})" in capsys.readouterr().err
 
 
 def unmoved(before, after) -> list[str]:

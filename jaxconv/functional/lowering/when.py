@@ -48,6 +48,11 @@ def unit_pointwise(case: Case) -> bool:
     return pointwise(case) and unit_strides(case)
 
 
+def large_pointwise(case: Case) -> bool:
+    """A window of one element, and a large kernel for maps of small and middle size."""
+    return pointwise(case) and case.weights >= 512 * 1024 and case.positions <= 256
+
+
 def whole_pointwise(case: Case) -> bool:
     """A window of one element, on one device."""
     return pointwise(case) and not case.sharded

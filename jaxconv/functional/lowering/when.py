@@ -156,7 +156,7 @@ def input_products(case: Case) -> bool:
 def small_maps(case: Case) -> bool:
     """Few positions in all, which one product takes."""
     few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
-    return whole(case) and case.positions <= 64 and few
+    return whole(case) and few and (case.positions <= 64 or case.weights >= 9 * 128 * 128)
 
 
 def single_channel(case: Case) -> bool:

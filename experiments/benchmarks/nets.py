@@ -147,7 +147,7 @@ def _variants(name, mode, batch, against, compiled, memory) -> dict[str, Callabl
     network = NETWORKS[name]
     params, images, labels = draw(network, batch)
     modules = {"ours": lowering} | ({"lax": plain} if "lax" in against else {})
-    programs = {key: _program(network, module, mode, params, images, labels) for key, module in modules.items()}
+    programs = {key: program(network, module, mode, params, images, labels) for key, module in modules.items()}
     expected = programs["ours"][1]
     for key, (executable, result, _) in programs.items():
         _check(key, result, expected)
@@ -184,7 +184,7 @@ def _step(network, module, params, momenta, images, labels):
     return [p - _RATE * m for p, m in zip(params, momenta)], momenta, value
 
 
-def _program(network, module, mode, params, images, labels):
+def program(network, module, mode, params, images, labels):
     """The compiled program, what it computes (logits, or the loss of the first step), and a call for timing."""
     params, images, labels = [jnp.asarray(p) for p in params], jnp.asarray(images), jnp.asarray(labels, jnp.int32)
     if mode == "infer":

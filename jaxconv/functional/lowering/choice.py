@@ -29,13 +29,23 @@ CONV = (
         when.unit_pointwise, pointwise.conv, "64 to 256 channels, 56x56: 1.09; 1024 to 256, 14x14: 1.23; stride 2: 0.82"
     ),
     Row(
+        when.large_pointwise,
+        pointwise.conv,
+        "stride 2, 1, 8, 32 images: 1.2, 1.3, 1.3 (512 to 1024 channels, 28x28), 1.8, 2.4, 2.3 (1024 to 2048, 14x14); "
+        "0.7 to 1.0 for 64 to 128, 32x32, and 256 to 512, 56x56",
+    ),
+    Row(
         when.roomy_depthwise,
         depthwise.conv_within,
         "3x3, 144 channels, 56x56: 42.0; 384, 14x14, one image: 15.0; stride 2, 96, 112x112: 19.1; 32 images: 9.8, 8.2 "
         "(`depthwise.conv`: 30.2, 12.1, 3.0, 7.1, 2.9)",
     ),
     Row(when.depthwise, depthwise.conv, "7x7, 96 channels, 56x56: 27.4; 384, 14x14: 20.2; 5x5, 672, 14x14: 20.8"),
-    Row(when.grouped, grouped.conv, "3x3, 32 groups, 128 channels, 56x56: 5.4; 512, 14x14: 2.6, one image 1.7"),
+    Row(
+        when.grouped,
+        grouped.conv,
+        "3x3, 32 groups, 1, 8, 32 images: 3.5, 2.1, 2.4 (128 channels, 56x56), 1.2, 2.2, 1.8 (512, 14x14)",
+    ),
     Row(
         when.few_positions,
         columns.conv_gathered,
@@ -68,7 +78,7 @@ INPUT_GRAD = (
     Row(
         when.grouped,
         grouped.conv_input_grad,
-        "3x3, 32 groups, 128 channels, 56x56: 5.5; 512, 14x14: 2.6, one image 1.4",
+        "3x3, 32 groups, 1, 8, 32 images: 2.0, 2.8, 1.7 (128 channels, 56x56), 1.3, 2.1, 1.9 (512, 14x14)",
     ),
     Row(
         when.shrinking,
@@ -119,7 +129,8 @@ KERNEL_GRAD = (
     Row(
         when.small_maps,
         columns.kernel_grad_columns,
-        "one core, one image, 3x3, 512 channels, 7x7: 1.8 to 1.9, else 1.0",
+        "one image, 3x3: 2.1 (512 channels, 7x7), 1.3 (256, 14x14), 1.2 (192, 14x14; 128, 16x16); `kernel_grad_rows`: "
+        "0.8, 0.7, 0.8, 0.9",
     ),
     Row(
         when.single_channel,

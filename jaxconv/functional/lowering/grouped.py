@@ -1,15 +1,17 @@
 """Grouped convolutions as a few dense ones.
 
 Few channels a group waste a matrix product, so neighbouring groups are joined, with zeros between them in the kernel,
-until a block has `_WIDTH` input channels; the blocks are then convolved one after another.
+until a block has `_WIDTH` input channels, or `_WIDEST` where there are very many groups; the blocks are then convolved
+one after another.
 """
 
 import jax.numpy as jnp
 
 from jaxconv.functional.lowering import columns, dense, plain, pointwise
 
-# Measured for 32 groups of 4, 8 and 16 channels: 16 and 32 are equally fast, 8 and 64 slower.
-_WIDTH = 32
+# Measured for 32 groups of 4, 8 and 16 channels, 1, 8 and 32 images: 16 takes 0.7 to 1.0 of the time of 32 forward and
+# for the kernel gradient, 8 more than 16, 64 more than 32. More than _BLOCKS make too long a program.
+_WIDTH, _WIDEST, _BLOCKS = 16, 32, 64
 
 
 def conv(x, kernel, *, groups, **settings):
@@ -41,7 +43,7 @@ def conv_kernel_grad_maps(x, dy, *, groups, **settings):
 
 def blocks(groups, channels):
     """The number of dense convolutions that stand for `groups` groups of `channels` input channels."""
-    while groups % 2 == 0 and channels < _WIDTH:
+    while groups % 2 == 0 and channels < (_WIDEST if groups > _BLOCKS else _WIDTH):
         groups, channels = groups // 2, channels * 2
     return groups
 

@@ -48,6 +48,11 @@ def unit_pointwise(case: Case) -> bool:
     return pointwise(case) and unit_strides(case)
 
 
+def large_pointwise(case: Case) -> bool:
+    """A window of one element, and a large kernel for maps of small and middle size."""
+    return pointwise(case) and case.weights >= 512 * 1024 and case.positions <= 256
+
+
 def whole_pointwise(case: Case) -> bool:
     """A window of one element, on one device."""
     return pointwise(case) and not case.sharded
@@ -151,7 +156,7 @@ def input_products(case: Case) -> bool:
 def small_maps(case: Case) -> bool:
     """Few positions in all, which one product takes."""
     few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
-    return whole(case) and case.positions <= 64 and few
+    return whole(case) and few and (case.positions <= 64 or case.weights >= 9 * 128 * 128)
 
 
 def single_channel(case: Case) -> bool:

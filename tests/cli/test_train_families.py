@@ -19,6 +19,12 @@ RANDOM = {"drop_rate": 0.2, "drop_path_rate": 0.2}
 AUXILIARY = {"googlenet": {"aux_logits": True}, "inception_v3": {"aux_logits": True}}
 SIDES = {"inception_v3": 299, "inception_v4": 128, "inception_resnet_v2": 128, "alexnet": 96}
 FAST = ("conv_pyramid", "test_resnet")
+LONG = ("convmixer_768_32", "densenet121", "inception_resnet_v2", "inception_v3", "inception_v4")
+"""Networks of families that have no small one: a minute or two each to compile, so only `-m zoo` trains them."""
+
+
+def marks(name):
+    return [] if name in FAST else [pytest.mark.slow, pytest.mark.zoo] if name in LONG else [pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +46,7 @@ def options(name):
     return {key: value for key, value in RANDOM.items() if key in offered} | AUXILIARY.get(name, {})
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in SMALLEST])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in SMALLEST])
 def test_three_steps(name, folder, tmp_path):
     info = MODELS[name].info
     side = info.input_size[0] if info.fixed_input_size else SIDES.get(name, 64)

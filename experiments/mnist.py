@@ -7,8 +7,8 @@ with warm-up and cosine decay, batches of 128, random shifts of up to two pixels
 
 Command: python experiments/mnist.py
 Hardware: two cores of an Intel Xeon, no accelerator
-Time: 166 s for 10 epochs, compilation included, with little other work on the machine
-Accuracy: 99.42 % of the 10,000 test images at the end of the last epoch (seed 0; no epoch was selected)
+Time: 85 s for 10 epochs with jax 0.12, compilation included, with little other work on the machine
+Accuracy: 99.38 % of the 10,000 test images at the end of the last epoch (seed 0; no epoch was selected)
 """
 
 import sys

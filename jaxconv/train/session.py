@@ -163,6 +163,7 @@ class Session:
         if self.checkpoints is not None:
             self._guarded(self.checkpoints.wait)
             step = self.checkpoints.latest() or 0
+        self.trainer.bad_images.share()  # last: it may find that they are too many
         raise Stopped(number, step)
 
     def _save_what_is_good(self, state: TrainState) -> None:

@@ -13,7 +13,7 @@ import pytest
 from data.damaged import bad_files, damaged_folder
 from faults import runs
 
-from jaxconv.data import batch_indices, decoded, load_dataset
+from jaxconv.data import batch_indices, decoded, load_dataset, normalization
 
 pytestmark = pytest.mark.faults
 
@@ -150,7 +150,7 @@ def damaged(tmp_path_factory) -> tuple[Path, list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoded, "DECODED_LIMIT_BYTES", 0)
         train, _ = load_dataset(str(root / "pets"), image_size=32, progress=False)
-    train.gather(range(len(train)))
+    normalization(train)  # which reads the images: remembered, no run does it, so that runs meet them in training
     bad = set(train.bad)
 
     def met(seed: int) -> list[set[int]]:
@@ -186,6 +186,38 @@ def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_p
     for _, error in results:
         assert "it is 5 and 6 were found" in error and all(f"{name}: " in error for name in bad_files())
     assert len(named(tmp_path / "run")) == 6 and not (tmp_path / "run" / "result.json").exists()
+
+
+STOPPED = """
+import os, signal, sys, time
+from jaxconv.cli import main
+from jaxconv.data import decoded
+from jaxconv.train import session
+from jaxconv.train.bad_images import BadImages
+decoded.DECODED_LIMIT_BYTES = 0
+session.RECORDS_PER_EPOCH = 1  # so that an epoch is one stretch
+drawn = BadImages.drawn
+
+def struck(self, split, bad):
+    drawn(self, split, bad)
+    if bad:
+        print("struck at", *bad.values(), file=sys.stderr)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(2)  # the other process waits for this one, and is told
+
+BadImages.drawn = struck
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_bad_images_that_a_preempted_stretch_has_met_are_known_to_the_run(damaged, tmp_path, ended):
+    commands = [[sys.executable, "-c", STOPPED]] * 2
+    ended += start(tmp_path / "run", *damaged[1], "--batch-size", "2", commands=commands)
+    results = [runs.end(process) for process in ended]
+    assert [code for code, _ in results] == [42, 42], results
+    lines = [line for _, error in results for line in error.splitlines() if "struck at" in line]
+    struck = {name for name in bad_files() if any(f"{name}: " in line for line in lines)}
+    assert struck and all(f"{name}: " in "".join(named(tmp_path / "run")) for name in struck), lines
 
 
 TOLD = """

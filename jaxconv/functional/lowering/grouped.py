@@ -5,9 +5,12 @@ until a block has `_WIDTH` input channels, or `_WIDEST` where there are very man
 one after another.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 
 from jaxconv.functional.lowering import columns, dense, plain, pointwise
+from jaxconv.functional.lowering.chunk import add_over_images
 
 # Measured for 32 groups of 4, 8 and 16 channels, 1, 8 and 32 images: 16 takes 0.7 to 1.0 of the time of 32 forward and
 # for the kernel gradient, 8 more than 16, 64 more than 32. More than _BLOCKS make too long a program.
@@ -32,8 +35,11 @@ def conv_input_grad(dy, kernel, *, groups, **settings):
 
 def conv_kernel_grad(x, dy, *, groups, **settings):
     """See `plain.conv_kernel_grad`."""
-    form = pointwise.conv_kernel_grad if _is_point(settings["window"]) else dense.kernel_grad_rows
-    return _kernel_grad(form, x, dy, groups, settings)
+    if _is_point(settings["window"]):
+        return _kernel_grad(pointwise.conv_kernel_grad, x, dy, groups, settings)
+    # All blocks of a few images before the next images: what is sliced out of them for the blocks is in the cache then.
+    form = partial(_kernel_grad, dense.kernel_grad_rows, groups=groups, settings=settings)
+    return add_over_images(form, x, dy)
 
 
 def conv_kernel_grad_maps(x, dy, *, groups, **settings):

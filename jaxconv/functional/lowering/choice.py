@@ -104,8 +104,9 @@ KERNEL_GRAD = (
     Row(
         when.whole_pointwise,
         pointwise.conv_kernel_grad_rows,
-        "one core, in units of `pointwise.conv_kernel_grad`: 64 to 256 channels, 56x56: 1.8, 256 to 64: 1.2; 256 to "
-        "512 at stride 2: 1.8; 512 to 128, 28x28: 1.1",
+        "1, 8, 32 images, in units of 512 rows at a time: 1.3, 1.4, 1.5 (64 to 256 channels, 56x56), 1.2, 1.1, 1.1 "
+        "(128 to 512, 28x28), 1.2, 1.2, 1.1 (256 to 1024, 14x14), 1.0 (512 to 2048, 7x7), the same the other way; "
+        "these in units of `pointwise.conv_kernel_grad`: 1.8 (64 to 256, 56x56), 1.2 (256 to 64), 1.1 (512 to 128)",
     ),
     Row(
         when.pointwise,

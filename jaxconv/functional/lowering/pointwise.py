@@ -5,8 +5,9 @@ from jax import lax
 from jaxconv.functional.lowering.chunk import add_over_images
 from jaxconv.functional.lowering.taps import out_space, pad, tap, untap
 
-# Measured on the layers of ResNet-50, 8 images: as fast as 1024 or faster.
-_ROWS = 512
+# Measured on the layers of ResNet-50, 1, 8 and 32 images: up to _WHOLE rows at once (8 images of 28x28), or _ROWS at a
+# time, was 1.0 to 1.5 times as fast as 512 at a time. For fewer than _FEW (an image of 7x7) transposing does not pay.
+_WHOLE, _ROWS, _FEW = 8192, 1024, 64
 
 
 def conv(x, kernel, *, strides, padding, dilation, groups):
@@ -25,27 +26,41 @@ def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
 
 def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
     """See `plain.conv_kernel_grad`; one product."""
-    dkernel = _outer(*_rows(x, dy, strides, padding, dilation))
+    dkernel = _narrow_first(_product, *_rows(x, dy, strides, padding, dilation))
     return dkernel.reshape(*window, x.shape[-1], dy.shape[-1])
 
 
 def conv_kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):
-    """See `plain.conv_kernel_grad`; a product for some rows at a time.
+    """See `plain.conv_kernel_grad`; a product for some rows at a time, of a factor that is transposed before it.
 
-    A product transposes its left factor. Of all rows at once that is a pass over memory with long strides, in which XLA
-    also computes anew whatever elementwise work has led to the factor.
+    Left to the product, the transposition is a slow pass over memory. Of very many rows at once it has long strides,
+    and XLA computes anew in it whatever elementwise work has led to the factor.
     """
-    dkernel = add_over_images(_outer, *_rows(x, dy, strides, padding, dilation), at_once=_ROWS)
+
+    def product(left, right):
+        few = isinstance(left.shape[0], int) and left.shape[0] <= _WHOLE
+        return add_over_images(_transposed_product, left, right, at_once=left.shape[0] if few else _ROWS)
+
+    dkernel = _narrow_first(product, *_rows(x, dy, strides, padding, dilation))
     return dkernel.reshape(*window, x.shape[-1], dy.shape[-1])
 
 
-def _outer(x, dy):
-    contract = (((0,), (0,)), ((), ()))
+def _product(left, right):
+    return lax.dot_general(left, right, (((0,), (0,)), ((), ())))
+
+
+def _transposed_product(left, right):
+    if isinstance(left.shape[0], int) and left.shape[0] < _FEW:
+        return _product(left, right)
+    return lax.dot_general(lax.optimization_barrier(left.T), right, (((1,), (0,)), ((), ())))
+
+
+def _narrow_first(product, x, dy):
     if x.shape[-1] <= dy.shape[-1]:
-        return lax.dot_general(x, dy, contract)
+        return product(x, dy)
     # The narrow one should be the factor that is transposed: 1.3 to 3 times faster. Without the barrier XLA puts the
     # factors back.
-    return lax.optimization_barrier(lax.dot_general(dy, x, contract)).T
+    return lax.optimization_barrier(product(dy, x)).T
 
 
 def _rows(x, dy, strides, padding, dilation):

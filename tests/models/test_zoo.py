@@ -29,6 +29,20 @@ def test_pyramid(case):
     proof.check_features(case, Record(CASES[case]))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["timm/resnet14t", "torchvision/mnasnet0_75"])
+def test_a_network_without_a_record(case):
+    """Where timm and torchvision are installed; `python -m models.parity.live` goes through all of them."""
+    pytest.importorskip("timm")
+    pytest.importorskip("torchvision")
+    from models.parity.live import Live
+
+    record = Live(case)
+    network = proof.loaded(case, record)
+    proof.check_evaluation(case, network, record)
+    proof.check_training(case, network, record)
+
+
 @pytest.mark.parametrize("case", ANSWERS)
 def test_answers_and_gradients(case):
     record = Record(CASES[case])

@@ -192,12 +192,12 @@ def gate(channels: int, block: Block, place: Place, style: Style, act: Activatio
     expansion = block.expansion if block.kind in ("ir", "er", "uir") else 1.0
     ratio = block.gate if style.gate_inside else block.gate / expansion
     ratio = ratio / 4 if place.packed == 1 else ratio
+    inner = activation(style.gate_act) if style.gate_act else act
     if style.gate == "gc":
-        return GlobalContext(channels, ratio, scales=True)
+        return GlobalContext(channels, ratio, scales=True, activation=inner)
     wanted = channels * ratio
     reduced = divisible(wanted, style.gate_divisor, kept=style.gate_kept) if style.gate_divisor else round(wanted)
     reduced = place.pruned[1] if place.pruned else reduced
-    inner = activation(style.gate_act) if style.gate_act else act
     names = ("conv_reduce", "conv_expand")
     return SqueezeExcite(channels, reduced, names=names, activation=inner, gate=activation(style.gate_function))
 

@@ -84,7 +84,8 @@ def evaluation_distances(network, record: Record) -> dict[str, float]:
     apply, params, batch_stats = network
     run = jax.jit(lambda x: apply(params, batch_stats, x, train=False)[0])
     sizes = record.meta["sizes"]
-    answers = {size: run(synth.images(2, *size)) for size in map(tuple, sizes)}
+    widest = jnp.zeros(()).dtype  # the networks compute in the type of the images
+    answers = {size: run(synth.images(2, *size).astype(widest)) for size in map(tuple, sizes)}
     return {f"{h}x{w}": distance(y, record.arrays[f"logits_{h}x{w}"]) for (h, w), y in answers.items()}
 
 

@@ -82,7 +82,6 @@ class Live(Record):
         loss = torch.nn.functional.cross_entropy(logits, labels)
         loss.backward()
         meta = {
-            "num_classes": logits.shape[-1],
             "train_size": [4, *self.sizes[0]],
             "train_loss": float(loss.detach()),
             "grad_norm": {k: None if p.grad is None else float(p.grad.norm()) for k, p in self.net.named_parameters()},

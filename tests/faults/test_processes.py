@@ -138,6 +138,7 @@ import sys
 from jaxconv.cli import main
 from jaxconv.data import decoded
 decoded.DECODED_LIMIT_BYTES = 0
+{more}
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -167,7 +168,7 @@ def named(out: Path) -> list[str]:
 
 
 def test_bad_images_of_all_processes_are_known_to_the_run(damaged, tmp_path, ended):
-    command = [sys.executable, "-c", STREAMED]
+    command = [sys.executable, "-c", STREAMED.format(more="")]
     code, error = runs.train(tmp_path / "one", *damaged[1], command=command, devices=2)
     assert code == 0, error
     ended += start(tmp_path / "two", *damaged[1], commands=(command, command))
@@ -179,7 +180,7 @@ def test_bad_images_of_all_processes_are_known_to_the_run(damaged, tmp_path, end
 
 
 def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_path, ended):
-    command = [sys.executable, "-c", STREAMED]
+    command = [sys.executable, "-c", STREAMED.format(more="")]
     ended += start(tmp_path / "run", *damaged[1], "--max-bad-images", "5", commands=(command, command))
     results = [runs.end(process) for process in ended]
     assert [code for code, _ in results] == [2, 2], results
@@ -188,13 +189,10 @@ def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_p
     assert len(named(tmp_path / "run")) == 6 and not (tmp_path / "run" / "result.json").exists()
 
 
-STOPPED = """
-import os, signal, sys, time
-from jaxconv.cli import main
-from jaxconv.data import decoded
+STRUCK = """
+import os, signal, time
 from jaxconv.train import session
 from jaxconv.train.bad_images import BadImages
-decoded.DECODED_LIMIT_BYTES = 0
 session.RECORDS_PER_EPOCH = 1  # so that an epoch is one stretch
 drawn = BadImages.drawn
 
@@ -206,12 +204,11 @@ def struck(self, split, bad):
         time.sleep(2)  # the other process waits for this one, and is told
 
 BadImages.drawn = struck
-sys.exit(main(sys.argv[1:]))
 """
 
 
 def test_bad_images_that_a_preempted_stretch_has_met_are_known_to_the_run(damaged, tmp_path, ended):
-    commands = [[sys.executable, "-c", STOPPED]] * 2
+    commands = [[sys.executable, "-c", STREAMED.format(more=STRUCK)]] * 2
     ended += start(tmp_path / "run", *damaged[1], "--batch-size", "2", commands=commands)
     results = [runs.end(process) for process in ended]
     assert [code for code, _ in results] == [42, 42], results

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from models.parity.noise import moved
 from models.parity.record import distance
 from models.scattered import scattered
 
@@ -70,14 +71,7 @@ def run(model, x, draws=0):
 
     program = jax.jit(answers, compiler_options={"xla_backend_optimization_level": 0})
     state = jax.tree.map(lambda w: np.asarray(w, x.dtype), state)
-    states = [state, *(rounded_anew(state, seed) for seed in range(draws))]
-    return [program(state, x) for state in states]
-
-
-def rounded_anew(state, seed):
-    """Every weight a relative 6e-8 away, about what storing it in float32 does to it."""
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda w: w * (1 + 6e-8 * rng.standard_normal(w.shape)).astype(w.dtype), state)
+    return [program(state, x) for state in (state, *(moved(state, seed) for seed in range(draws)))]
 
 
 def distances(ours, theirs) -> list[float]:

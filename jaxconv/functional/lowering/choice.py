@@ -106,7 +106,7 @@ KERNEL_GRAD = (
         pointwise.conv_kernel_grad_rows,
         "1, 8, 32 images, in units of 512 rows at a time: 1.3, 1.4, 1.5 (64 to 256 channels, 56x56), 1.2, 1.1, 1.1 "
         "(128 to 512, 28x28), 1.2, 1.2, 1.1 (256 to 1024, 14x14), 1.0 (512 to 2048, 7x7), the same the other way; "
-        "these in units of `pointwise.conv_kernel_grad`: 1.8 (64 to 256, 56x56), 1.2 (256 to 64), 1.1 (512 to 128)",
+        "those in units of `pointwise.conv_kernel_grad`: 1.8 (64 to 256, 56x56), 1.2 (256 to 64), 1.1 (512 to 128)",
     ),
     Row(
         when.pointwise,
@@ -122,8 +122,9 @@ KERNEL_GRAD = (
     Row(
         when.whole_grouped,
         grouped.conv_kernel_grad,
-        "one image, 3x3, 32 groups, 128 channels, 56x56: 454; 512, 14x14: 347; `dense.kernel_grad_rows` block by "
-        "block, 8, 32 images: 0.9, 0.7 (128, 56x56), 0.7, 0.6 (256, 28x28), 1.0, 0.7 (512, 14x14)",
+        "one image, 3x3, 32 groups, 128 channels, 56x56: 454; 512, 14x14: 347; each block over all "
+        "images by itself, in units of this, 8, 32 images: 0.9, 0.7 (128, 56x56), 0.7, 0.6 (256, 28x28), 1.0, 0.7 "
+        "(512, 14x14); 1x1: 0.7, 0.4 (4 groups, 128, 56x56), 1.0, 0.6 (32 groups, 512, 28x28)",
     ),
     Row(
         when.grouped, grouped.conv_kernel_grad_maps, "the same: 459 and 353, but 1.7 times slower on 8 images of 56x56"

@@ -35,11 +35,9 @@ def conv_input_grad(dy, kernel, *, groups, **settings):
 
 def conv_kernel_grad(x, dy, *, groups, **settings):
     """See `plain.conv_kernel_grad`."""
-    if _is_point(settings["window"]):
-        return _kernel_grad(pointwise.conv_kernel_grad, x, dy, groups, settings)
+    form = pointwise.conv_kernel_grad if _is_point(settings["window"]) else dense.kernel_grad_rows
     # All blocks of a few images before the next images: what is sliced out of them for the blocks is in the cache then.
-    form = partial(_kernel_grad, dense.kernel_grad_rows, groups=groups, settings=settings)
-    return add_over_images(form, x, dy)
+    return add_over_images(partial(_kernel_grad, form, groups=groups, settings=settings), x, dy)
 
 
 def conv_kernel_grad_maps(x, dy, *, groups, **settings):

@@ -1,10 +1,11 @@
 """What a record holds, computed now: a network of timm or torchvision on the stand-in weights and images.
 
-JAXCONV_PARITY=FOLDER python -m models.parity.live [timm/resnet26d 'timm/regnet*' ...] [--no-training]   # from tests/
+python -m models.parity.live [timm/resnet26d 'timm/regnet*' ...] [--no-training]   # from tests/
 
-Needs torch, timm 1.0.31 and torchvision 0.28.0. Proves networks that were never recorded as `proof` does those that
-were; a pattern stands for all unrecorded ones that it fits, no argument for all of them. With JAX_ENABLE_X64=1 both
-sides compute in float64, which tells rounding from another network.
+Needs the extra `parity`. Proves networks that were never recorded as `proof` does those that were; a pattern stands for
+all unrecorded ones that it fits (JAXCONV_PARITY names the folder of records), no argument for all of them. With
+JAX_ENABLE_X64=1 both sides compute in float64, which tells rounding from another network: the records of `unstable.txt`
+are to be looked at that way.
 """
 
 import fnmatch
@@ -42,7 +43,7 @@ class Live(Record):
         try:
             with torch.no_grad():
                 self.net.eval()
-                self._run(synth.images(2, height, width))
+                self._run(2, height, width)
         except (AssertionError, RuntimeError):
             return False
         return True
@@ -54,7 +55,7 @@ class Live(Record):
 
         with torch.no_grad():
             self.net.eval()
-            found = {f"logits_{h}x{w}": self._run(synth.images(2, h, w)).numpy() for h, w in self.sizes}
+            found = {f"logits_{h}x{w}": self._run(2, h, w).numpy() for h, w in self.sizes}
         return found | ({"train_logits": self._trained[0]} if self.training else {})
 
     @cached_property
@@ -64,11 +65,10 @@ class Live(Record):
         params = sum(p.numel() for p in self.net.parameters())
         return {"sizes": self.sizes, "state": shapes, "params": params} | (self._trained[1] if self.training else {})
 
-    def _run(self, images: np.ndarray):
+    def _run(self, n: int, height: int, width: int):
         import torch
 
-        images = images.astype(np.float64 if jax.config.jax_enable_x64 else np.float32)
-        output = self.net(torch.tensor(images.transpose(0, 3, 1, 2)))
+        output = self.net(torch.tensor(np.array(proof.images(n, height, width).transpose(0, 3, 1, 2))))
         return output[0] if isinstance(output, tuple) else output
 
     @cached_property
@@ -77,7 +77,7 @@ class Live(Record):
         import torch
 
         self.net.train()
-        logits = self._run(synth.images(4, *self.sizes[0]))
+        logits = self._run(4, *self.sizes[0])
         labels = torch.tensor(synth.labels(4, logits.shape[-1])).long()
         loss = torch.nn.functional.cross_entropy(logits, labels)
         loss.backward()
@@ -124,25 +124,19 @@ def unrecorded() -> list[str]:
 
     names = torchvision.models.list_models(module=torchvision.models)
     known = [f"timm/{name}" for name in MODELS if timm.is_model(name)] + [f"torchvision/{name}" for name in names]
-    return [case for case in known if case not in proof.recorded() and _ours(case)]
-
-
-def _ours(case: str) -> bool:
-    try:
-        proof.model_of(case)
-    except ValueError:
-        return False
-    return True
+    recorded = proof.recorded()
+    return [case for case in known if case not in recorded and case.split("/")[1] in MODELS]
 
 
 def main(patterns: tyro.conf.Positional[tuple[str, ...]] = ("*",), training: bool = True) -> int:
     """Prints every distance; ends with 1 if a check failed.
 
     Args:
-        patterns: networks, or patterns that stand for all unrecorded ones that they fit.
+        patterns: library/network, recorded or not, or patterns that stand for all unrecorded ones that they fit.
         training: whether to take a step in training mode, too, which takes most of the time.
     """
-    cases = [case for pattern in patterns for case in fnmatch.filter(unrecorded(), pattern) or [pattern]]
+    known = unrecorded()
+    cases = [case for pattern in patterns for case in fnmatch.filter(known, pattern) or [pattern]]
     return int(sum(proof.proved(case, Live(case, training), training=training) for case in cases) > 0)
 
 

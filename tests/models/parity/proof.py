@@ -87,9 +87,9 @@ def images(n: int, height: int, width: int) -> jax.Array:
 
 def evaluation_distances(network, record: Record) -> dict[str, float]:
     apply, params, batch_stats = network
-    run = jax.jit(lambda x: apply(params, batch_stats, x, train=False)[0])
+    run = jax.jit(lambda params, batch_stats, x: apply(params, batch_stats, x, train=False)[0])
     sizes = record.meta["sizes"]
-    answers = {size: run(images(2, *size)) for size in map(tuple, sizes)}
+    answers = {size: run(params, batch_stats, images(2, *size)) for size in map(tuple, sizes)}
     return {f"{h}x{w}": distance(y, record.arrays[f"logits_{h}x{w}"]) for (h, w), y in answers.items()}
 
 

@@ -5,7 +5,8 @@ python -m models.parity.live [timm/resnet26d 'timm/regnet*' ...] [--no-training]
 Needs the extra `parity`. Proves networks that were never recorded as `proof` does those that were; a pattern stands for
 all unrecorded ones that it fits (JAXCONV_PARITY names the folder of records), no argument for all of them. With
 JAX_ENABLE_X64=1 both sides compute in float64, which tells rounding from another network: the records of `unstable.txt`
-are to be looked at that way.
+are to be looked at that way. It then says also how far the reference's own logits move when the images change in their
+last bits: where that is no less than the distance of the two, even float64 does not tell them apart.
 """
 
 import fnmatch
@@ -18,7 +19,7 @@ import jax
 import numpy as np
 import tyro
 from models.parity import proof, synth
-from models.parity.record import Record
+from models.parity.record import Record, distance
 
 from jaxconv.models import MODELS
 
@@ -65,10 +66,21 @@ class Live(Record):
         params = sum(p.numel() for p in self.net.parameters())
         return {"sizes": self.sizes, "state": shapes, "params": params} | (self._trained[1] if self.training else {})
 
-    def _run(self, n: int, height: int, width: int):
+    def sensitivity(self) -> dict[str, float]:
+        """Relative change of the evaluation logits when every pixel changes by a relative 1e-15 N(0, 1)."""
         import torch
 
-        output = self.net(torch.tensor(np.array(proof.images(n, height, width).transpose(0, 3, 1, 2))))
+        with torch.no_grad():
+            self.net.eval()
+            moved = {f"{h}x{w}": self._run(2, h, w, noise=1e-15).numpy() for h, w in self.sizes}
+        return {size: distance(logits, self.arrays[f"logits_{size}"]) for size, logits in moved.items()}
+
+    def _run(self, n: int, height: int, width: int, noise: float = 0.0):
+        import torch
+
+        images = np.asarray(proof.images(n, height, width)).transpose(0, 3, 1, 2)
+        moved = images * (1 + noise * np.random.default_rng(0).standard_normal(images.shape)).astype(images.dtype)
+        output = self.net(torch.tensor(moved))
         return output[0] if isinstance(output, tuple) else output
 
     @cached_property
@@ -137,7 +149,15 @@ def main(patterns: tyro.conf.Positional[tuple[str, ...]] = ("*",), training: boo
     """
     known = unrecorded()
     cases = [case for pattern in patterns for case in fnmatch.filter(known, pattern) or [pattern]]
-    return int(sum(proof.proved(case, Live(case, training), training=training) for case in cases) > 0)
+    return int(sum(_proved(case, training) for case in cases) > 0)
+
+
+def _proved(case: str, training: bool) -> int:
+    record = Live(case, training)
+    failed = proof.proved(case, record, training=training)
+    if jax.config.jax_enable_x64:
+        print(f"{case} the reference itself, its images changed by 1e-15: {record.sensitivity()}", flush=True)
+    return failed
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def convert(weights: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path]
     written = read_weights(out)
     changed = [name for name, value in state.items() if not _same(value, written.get(name))]
     if changed:
+        out.unlink()
         raise ValueError(f"{out} does not hold what {weights} does: {', '.join(changed[:5])}.")
     table = Table(show_header=False)
     kinds = Counter(str(value.dtype) for value in state.values())

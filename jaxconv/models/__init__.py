@@ -40,7 +40,7 @@ from jaxconv.models.features import FeatureInfo, feature_info
 from jaxconv.models.fold import fold
 from jaxconv.models.load import LoadReport, load_weights, save_weights
 from jaxconv.models.network import ModelInfo, Network, Variant
-from jaxconv.models.pretrained import checkpoint_row, load_pretrained, with_checkpoint
+from jaxconv.models.pretrained import load_pretrained, with_checkpoint
 from jaxconv.models.reparameterize import reparameterize
 from jaxconv.models.torchvision import aliased
 from jaxconv.nn import initialize
@@ -149,8 +149,8 @@ def create_model(
         out_indices: the levels of that pyramid to return; all by default, negative ones count from the last.
         output_stride: total stride of the trunk; below 32 the last strides become dilation.
         pretrained: whether to start from published weights: True for those on the Hugging Face hub, or the file or
-            folder that holds them. A classifier for another `num_classes` stays as drawn; a first convolution for
-            other `in_chans` is summed or repeated, as timm does.
+            folder that holds them, or any others of this network. A classifier for another `num_classes` stays as
+            drawn; a first convolution for other `in_chans` is summed or repeated, as timm does.
         key: an int or a JAX random key for the parameters. None leaves them undrawn, for a network whose weights are
             loaded next or whose shapes alone are of interest.
         **settings: what this network offers besides, such as `aux_logits`.
@@ -161,9 +161,7 @@ def create_model(
     """
     name, _, tag = name.partition(".")
     variant = _variant(name)
-    info = with_checkpoint(variant.info, tag) if tag else variant.info
-    if pretrained:
-        checkpoint_row(name, tag)
+    info = with_checkpoint(variant.info, tag) if tag or pretrained is True else variant.info
     common = {
         "num_classes": num_classes,
         "in_chans": in_chans,
@@ -217,7 +215,9 @@ def _levels(model: Network, features_only: bool, out_indices: Sequence[int] | No
     count = len(model.level_names)
     if not features_only:
         raise ValueError(f"out_indices picks levels for features_only=True: got out_indices={out_indices} without it.")
-    levels = tuple(range(count)) if out_indices is None else tuple(out_indices)
+    levels = tuple(range(count)) if out_indices is None else out_indices
+    if not isinstance(levels, Sequence) or not all(isinstance(level, int | np.integer) for level in levels):
+        raise TypeError(f"out_indices must be a sequence of whole numbers, such as (1, 2); got {out_indices!r}.")
     if not levels or any(not -count <= level < count for level in levels):
         raise ValueError(f"{model.info.name} has {count} levels, numbered from 0: got out_indices={out_indices}.")
     return tuple(level % count for level in levels)

@@ -11,8 +11,8 @@ Szegedy et al., "Going Deeper with Convolutions", arXiv:1409.4842, table 1 and f
 | auxiliary heads see | an average of 5x5 at stride 3 (14x14 maps only) | the map averaged to 4x4 |
 | dropout before the classifier | 0.4 | 0.2 |
 
-All pools round up (no padding), which takes 224x224 images to 112, 56, 28, 14 and 7. torchvision's
-`transform_input` is not applied: normalize the images instead.
+All pools round up (no padding), which takes 224x224 images to 112, 56, 28, 14 and 7. What
+torchvision's `transform_input` does to images is in their mean and deviation here: 0.5, as `model.info` says.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 import jaxconv.functional as F
 from jaxconv.models.head import GlobalPool
 from jaxconv.models.network import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Network, Variant, flatten
+from jaxconv.models.published import published_info
 from jaxconv.nn import Conv, ConvNorm, Dense, Dropout, Inception, InceptionWidths, MaxPool, branch_key, initializers
 
 # Table 1 of the paper: #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj.
@@ -190,16 +191,11 @@ def _nothing(x: Array) -> Array:
 
 
 _normal = initializers.trunc_normal(0.01)
-_row = partial(
-    ModelInfo,
-    source="Szegedy et al. 2014, arXiv:1409.4842, table 1",
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-)
+_SOURCE = "Szegedy et al. 2014, arXiv:1409.4842, table 1"
 VARIANTS = {
     "googlenet": Variant(
         GoogLeNet,
-        _row("googlenet", parameters=6_624_904),  # 13,004,888 with auxiliary heads
+        published_info("googlenet", _SOURCE, "torchvision"),  # 13,004,888 parameters with auxiliary heads
         {
             "unit": partial(ConvNorm, epsilon=0.001, kernel_init=_normal),
             "five": 3,
@@ -210,7 +206,7 @@ VARIANTS = {
     ),
     "googlenet_paper": Variant(
         GoogLeNet,
-        _row("googlenet_paper", parameters=6_998_552),
+        ModelInfo("googlenet_paper", _SOURCE, parameters=6_998_552, mean=IMAGENET_MEAN, std=IMAGENET_STD),
         {
             "drop_rate": 0.4,
             "unit": ConvRelu,

@@ -1,7 +1,7 @@
 """Inception v3 (Szegedy et al., "Rethinking Inception", arXiv:1512.00567, table 1), for 299x299 images.
 
 The blocks are those of the published weights, as TensorFlow has them and timm and torchvision after it: averages
-count the zeros of the border. torchvision's `transform_input` is not applied: normalize the images instead.
+count the zeros of the border. What torchvision's `transform_input` does to images is in their mean and deviation here.
 """
 
 from flax import nnx

@@ -84,7 +84,6 @@ def load_weights(
     shapes = {name: reference_shape(leaf, variable.get_value().shape) for name, (leaf, variable) in variables.items()}
     common = [name for name in variables if name in given]
     if source == "torchvision":
-        # Its dense layers on a flattened map are our convolutions over the map, and it keeps layer scale as (c, 1, 1).
         given |= {name: _fitted(given[name], shapes[name]) for name in common}
     misshapen = {name: (shapes[name], given[name].shape) for name in common if shapes[name] != given[name].shape}
     report = LoadReport(
@@ -131,7 +130,10 @@ def _set_norms(model: Network) -> None:
 
 
 def _fitted(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return value.reshape(shape) if math.prod(value.shape) == math.prod(shape) else value
+    """Torchvision's dense layers on a flattened map are our convolutions over the map; its layer scale is (c, 1, 1)."""
+    dense = len(shape) == 4 and value.shape == (shape[0], math.prod(shape[1:]))
+    scale = value.shape == (*shape, 1, 1)
+    return value.reshape(shape) if dense or scale else value
 
 
 def _listed(names, most: int = 8) -> str:

@@ -2,6 +2,7 @@
 
 Such a file is a pickle whose tensors are views of storages kept beside it. The unpickler here knows the handful of
 names that tensors and containers need, and refuses every other: nothing that a file names is ever imported or called.
+What stands for those names cannot be changed: a pickle may set attributes of whatever it got hold of.
 """
 
 import io
@@ -10,10 +11,10 @@ import struct
 import sys
 import zipfile
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import ml_dtypes
 import numpy as np
@@ -32,28 +33,57 @@ STORAGES = MappingProxyType(
         "BoolStorage": np.bool_,
     }
 )
+DTYPES = (
+    "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64 complex128 float8_e4m3fn float8_e5m2"
+).split()
+"""Dtypes by name, which training scripts keep among their settings; they stand for themselves."""
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
-@dataclass(frozen=True)
-class _Storage:
+class _Storage(NamedTuple):
     """A storage class by name, which a pickle refers to."""
 
     dtype: Any
 
 
-def _tensor(storage, offset, size, stride, *_):
-    """A view of a storage (a NumPy array in one dimension), copied."""
+class _Function:
+    """A function that a pickle may call."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, function: Callable):
+        self._call = function
+
+    def __call__(self, *arguments):
+        return self._call(*arguments)
+
+    def __setstate__(self, state):
+        raise ValueError("it changes a function, which is no part of a tensor")
+
+
+def _tensor(storage, offset, size, stride, requires_grad=False, hooks=None, metadata=None):
+    """A view of a storage (a NumPy array in one dimension), copied; negated where torch has only noted the sign."""
     item = storage.dtype.itemsize
     reach = offset + sum((length - 1) * step for length, step in zip(size, stride)) + 1 if 0 not in size else 0
     if offset < 0 or min([0, *stride]) < 0 or reach > storage.size:
         raise ValueError(f"a tensor of shape {tuple(size)} reaches beyond its storage of {storage.size} numbers")
     strides = [step * item for step in stride]
-    return np.lib.stride_tricks.as_strided(storage[offset:], tuple(size), strides).copy()
+    values = np.lib.stride_tricks.as_strided(storage[offset:], tuple(size), strides).copy()
+    unknown = [name for name, true in (metadata or {}).items() if true and name != "neg"]
+    if unknown:
+        raise ValueError(f"a tensor is marked {', '.join(unknown)}, which is not known here")
+    return -values if (metadata or {}).get("neg") else values
 
 
 def _parameter(data, *_):
     return data
+
+
+def _of_type(rebuild, kind, arguments, state):
+    """A tensor of a subclass, such as a buffer or a parameter with attributes."""
+    if not isinstance(rebuild, _Function):
+        raise ValueError(f"it makes a tensor of {rebuild}")
+    return rebuild(*arguments)
 
 
 class _Ignored(dict):
@@ -69,9 +99,16 @@ class _Ignored(dict):
 KNOWN = MappingProxyType(
     {
         ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor"): _tensor,
-        ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-        ("torch._utils", "_rebuild_parameter"): _parameter,
+        ("collections", "Counter"): dict,
+        ("__builtin__", "set"): set,
+        ("builtins", "set"): set,
+        ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
+        ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
+        ("torch._utils", "_rebuild_parameter"): _Function(_parameter),
+        ("torch._utils", "_rebuild_parameter_with_state"): _Function(_parameter),
+        ("torch._tensor", "_rebuild_from_type_v2"): _Function(_of_type),
+        **{("torch.nn.parameter", name): name for name in ("Buffer", "Parameter")},
+        **{("torch", name): name for name in ("Tensor", *DTYPES)},
         ("torch", "Size"): tuple,
         ("torch", "device"): _Ignored,
         ("argparse", "Namespace"): _Ignored,
@@ -140,12 +177,14 @@ def read_legacy(path: Path) -> Any:
 
 def _with_storages(path: Path, file: Any) -> Any:
     """The pickle at hand, read twice: once for which storages there are, and again when they have been read."""
-    start, kinds = file.tell(), {}
+    start, size, kinds = file.tell(), path.stat().st_size, {}
 
     def note(pid):
         _, kind, key, _, count, view = cast("tuple[Any, ...]", (*pid, None)[:6])
         if view is not None:
             raise ValueError("it has views of storages, which no torch since 0.4 writes")
+        if not 0 <= count * kind.dtype.itemsize <= size:
+            raise ValueError(f"storage {key} of {count} numbers is larger than the file")
         kinds[key] = (kind.dtype, count)
         return np.zeros(count, kind.dtype)
 
@@ -153,6 +192,8 @@ def _with_storages(path: Path, file: Any) -> Any:
     keys = _unpickled(path, file, None)
     storages = {}
     for key in keys:
+        if key not in kinds:
+            raise ValueError(f"{path} is a damaged PyTorch file: it has a storage {key!r} that no tensor names.")
         dtype, count = kinds[key]
         (length,) = struct.unpack("<q", _exactly(path, file, 8))
         if length != count:
@@ -172,7 +213,7 @@ def _exactly(path: Path, file: Any, count: int) -> bytes:
 def _unpickled(path: Path, file: Any, storage_of) -> Any:
     try:
         return _Unpickler(file, storage_of).load()
-    except (pickle.UnpicklingError, EOFError, KeyError, IndexError, AttributeError, TypeError, UnicodeError) as error:
-        raise ValueError(f"{path} is a damaged or truncated PyTorch file: {error!r}.") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is no file of tensors: {error}.") from error
+    except Exception as error:  # damage shows itself in many ways: EOFError, KeyError, MemoryError, UnicodeError ...
+        refused = isinstance(error, ValueError) and not isinstance(error, UnicodeError)
+        what = f"no file of tensors: {error}" if refused else f"a damaged or truncated PyTorch file: {error!r}"
+        raise ValueError(f"{path} is {what}.") from error

@@ -1,10 +1,12 @@
 """Reading a checkpoint of any format that is published, told apart by what is in the file and not by its name."""
 
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
@@ -17,6 +19,8 @@ NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "params_ema", "e
 """Keys under which training scripts keep the state dict among other things, the one to prefer first."""
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What wrappers put before every name."""
+COUNTERS = ("n_averaged",)
+"""What wrappers keep of their own beside the names that they put a prefix before."""
 
 
 def read_weights(weights: str | Path | Mapping[str, Any]) -> State:
@@ -24,11 +28,11 @@ def read_weights(weights: str | Path | Mapping[str, Any]) -> State:
 
     Args:
         weights: a file: safetensors, PyTorch (`torch.save`, the zip format and the one before it), npz, or the index of
-            sharded safetensors; or a mapping of anything that NumPy takes for an array.
+            a checkpoint in several files; or a mapping of torch's tensors or anything that NumPy takes for an array.
 
     Returns:
-        name -> array. A checkpoint that holds a state dict among other things gives that; prefixes of wrappers are
-        gone.
+        name -> array. A checkpoint that holds a state dict among other things gives that; prefixes and counters of
+        wrappers are gone. Numbers are in the machine's byte order.
 
     Raises:
         ValueError: if the file is empty, cut off, of no such format, or holds objects that are no tensors.
@@ -48,10 +52,17 @@ def _said(weights: str | Path | Mapping[str, Any]) -> str:
 def _read_file(path: Path) -> Mapping[str, Any]:
     with path.open("rb") as file:
         start = file.read(512)
-    for applies, read in READERS:
-        if applies(start):
-            return read(path)
-    raise ValueError(f"{path} is {_what(start)}: weights are safetensors, PyTorch files (.pth, .pt, .bin) or npz.")
+    if _is_index(start):
+        return _read_index(path)
+    read = next((read for applies, read in READERS if applies(start)), None)
+    if read is None:
+        raise ValueError(f"{path} is {_what(start)}: weights are safetensors, PyTorch files (.pth, .pt, .bin) or npz.")
+    try:
+        return read(path)
+    except Exception as error:  # parsers meet damage in many ways: zlib.error, TokenError, MemoryError, KeyError ...
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise
+        raise ValueError(f"{path} is damaged or truncated: {error!r}.") from error
 
 
 def _what(start: bytes) -> str:
@@ -83,11 +94,14 @@ def _is_index(start: bytes) -> bool:
 
 
 def _read_index(path: Path) -> State:
-    """Sharded safetensors: a JSON file that says which file holds which tensor."""
-    shards = json.loads(path.read_text()).get("weight_map")
-    if not isinstance(shards, dict):
-        raise ValueError(f"{path} is JSON without a weight_map: no index of sharded weights.")
-    files = {name: read_safetensors(path.with_name(name)) for name in sorted(set(shards.values()))}
+    """A checkpoint in several files: a JSON file that says which of those beside it holds which tensor."""
+    try:
+        shards = json.loads(path.read_text()).get("weight_map")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged or truncated JSON: {error}.") from error
+    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+        raise ValueError(f"{path} is JSON without a weight_map of names: no index of sharded weights.")
+    files = {name: _read_file(path.with_name(name)) for name in sorted(set(shards.values()))}
     missing = sorted(name for name, file in shards.items() if name not in files[file])
     if missing:
         raise ValueError(f"{path} names tensors that its files lack: {', '.join(missing[:5])}.")
@@ -96,17 +110,12 @@ def _read_index(path: Path) -> State:
 
 def _read_zip(path: Path) -> Mapping[str, Any]:
     """A zip file is NumPy's where every member is an array, else PyTorch's."""
-    import zipfile
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-        if not all(name.endswith(".npy") for name in members):
-            return read_zip(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(_members(path, arrays))
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path} is a damaged or truncated zip file: {error}.") from error
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+    if not all(name.endswith(".npy") for name in members):
+        return read_zip(path)
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(_members(path, arrays))
 
 
 def _members(path: Path, arrays: NpzFile) -> Iterator[tuple[str, np.ndarray]]:
@@ -121,34 +130,57 @@ READERS: tuple[tuple[Callable[[bytes], bool], Callable[[Path], Mapping[str, Any]
     (_is_zip, _read_zip),
     (_is_pickle, read_legacy),
     (_is_safetensors, read_safetensors),
-    (_is_index, _read_index),
 )
+"""What a file of one format begins with -> what reads it."""
 
 
 def _state_dict(found: Any) -> Mapping[str, Any]:
     """The state dict inside what a training script saved."""
     if not isinstance(found, Mapping):
         raise ValueError(f"Weights are a mapping of names to tensors: the file holds a {type(found).__name__}.")
-    for key in NESTED:
-        if isinstance(found.get(key), Mapping) and found[key]:
-            return _state_dict(found[key])
+    outer = []
+    while (inner := _nested(found)) is not None:
+        if any(inner is mapping for mapping in outer):
+            raise ValueError("Weights are a mapping of names to tensors: this one holds itself.")
+        outer.append(inner)
+        found = inner
     return found
+
+
+def _nested(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return next((found[key] for key in NESTED if isinstance(found.get(key), Mapping) and found[key]), None)
 
 
 def _is_scalar(value: Any) -> bool:
     """Whether an entry is what training scripts keep beside tensors: a step count, a name, settings."""
-    return value is None or isinstance(value, bool | int | float | str | bytes | Mapping | list | tuple)
+    return value is None or isinstance(value, bool | int | float | str | bytes | Mapping | list | tuple | set)
 
 
 def _array(name: Any, value: Any) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype == object:
-        raise ValueError(f"Weights are arrays: {name} is a {type(value).__name__}.")
-    return array
+    try:
+        array = np.asarray(_on_host(value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"Weights are arrays: {name} is a {type(value).__name__} ({error}).") from error
+    if array.dtype == np.dtype("V2"):  # NumPy's own files know bfloat16 by its size alone
+        array = array.view(ml_dtypes.bfloat16)
+    if array.dtype.type is np.void or array.dtype.kind in "OSUMm":
+        raise ValueError(f"Weights are arrays of numbers: {name} is a {type(value).__name__} of {array.dtype}.")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _on_host(value: Any) -> Any:
+    """`value`, or the numbers of one of torch's tensors, which may be a parameter, on an accelerator, or bfloat16."""
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu()
+    if str(value.dtype) == "torch.bfloat16":
+        return value.float().numpy().astype(ml_dtypes.bfloat16)
+    return value.numpy()
 
 
 def _without_prefix(state: State) -> State:
+    named = {name: value for name, value in state.items() if name not in COUNTERS}
     for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            return _without_prefix({name.removeprefix(prefix): value for name, value in state.items()})
+        if named and all(name.startswith(prefix) for name in named):
+            return _without_prefix({name.removeprefix(prefix): value for name, value in named.items()})
     return state

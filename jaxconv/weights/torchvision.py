@@ -146,6 +146,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
         "regnetx_*|regnety_*|regnet_x_*|regnet_y_*": _REGNET,
         "vgg*": _VGG,
         "convnext_*": _CONVNEXT,
+        "densenet*": ((r"(.+\.denselayer\d+\.(?:norm|conv))\.([12])\.(.+)", r"\1\2.\3"),),  # of its published files
         "mobilenetv2_*|mobilenet_v2": (
             *_ends(18),
             (r"features\.(\d+)\.conv\.(\d)(?:\.(\d))?\.(\w+)", _mobilenet_v2),

@@ -116,6 +116,12 @@ def test_levels_exist(levels):
         create_model("conv_pyramid", features_only=True, out_indices=levels)
 
 
+@pytest.mark.parametrize("levels", [2, (1.0,)])
+def test_levels_are_whole_numbers(levels):
+    with pytest.raises(TypeError):
+        create_model("conv_pyramid", features_only=True, out_indices=levels)
+
+
 def test_levels_need_features_only():
     with pytest.raises(ValueError, match="picks levels for features_only=True"):
         create_model("conv_pyramid", out_indices=(0,))

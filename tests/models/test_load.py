@@ -1,5 +1,7 @@
 """Loading and saving weights: the report, what strict refuses, torchvision's names, and bits that come back."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,6 +53,30 @@ def test_half_weights_become_float32():
     state = {name: value.astype(np.float16) for name, value in state_of(create_model("test_resnet")).items()}
     load_weights(model, state)
     assert {value.dtype for value in state_of(model).values()} == {np.dtype(np.float32)}
+
+
+def test_torchvision_shapes_are_not_guessed():
+    """Only dense layers on a map and layer scales are other shapes of the same numbers; a transposed kernel is not."""
+    state = state_of(create_model("resnet18"))
+    wrong = state | {
+        "fc.weight": state["fc.weight"].T.copy(),
+        "conv1.weight": np.ascontiguousarray(state["conv1.weight"].transpose(2, 3, 1, 0)),
+    }
+    report = load_weights(create_model("resnet18", key=None), wrong, source="torchvision", strict=False)
+    assert set(report.misshapen) == {"fc.weight", "conv1.weight"}
+
+
+def test_names_in_the_published_files_of_densenet():
+    """As `torchvision.models.densenet._load_state_dict` finds them in the files behind its own addresses."""
+    state = state_of(create_model("densenet121"))
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)\.", r"\1.\2.", name): value for name, value in state.items()}
+    assert old.keys() != state.keys()
+    model = create_model("densenet121", key=None)
+    assert load_weights(model, old, source="torchvision").complete
+    np.testing.assert_array_equal(
+        state_of(model)["features.denseblock1.denselayer2.conv2.weight"],
+        state["features.denseblock1.denselayer2.conv2.weight"],
+    )
 
 
 def test_sources_are_two():

@@ -66,7 +66,7 @@ def test_from_a_folder_and_from_a_file(published):
 
 
 def test_a_folder_without_weights(tmp_path):
-    with pytest.raises(ValueError, match=r"holds neither model\.safetensors nor pytorch_model\.bin"):
+    with pytest.raises(ValueError, match=r"holds none of model\.safetensors, pytorch_model\.bin"):
         create_model(NAME, pretrained=tmp_path)
 
 
@@ -108,6 +108,40 @@ def test_unknown_tags_and_networks_without_weights():
         create_model("resnet50.a9_in1k", key=None)
     with pytest.raises(ValueError, match="No published weights are known for lenet5"):
         create_model("lenet5", pretrained=True)
+
+
+def test_weights_of_ones_own_for_a_network_without_published_ones(tmp_path):
+    for name in ("lenet5", "regnetz_005"):
+        model = create_model(name, key=5)
+        save_weights(model, tmp_path / "model.safetensors")
+        found = create_model(name, pretrained=tmp_path, key=None)
+        for entry in state_variables(model):
+            np.testing.assert_array_equal(weights_of(found, entry), weights_of(model, entry), err_msg=entry)
+
+
+def test_names_of_torchvision_for_a_network_of_timm(tmp_path):
+    """Where both have a network, a file is read in the names that it has."""
+    torchvision, torch = pytest.importorskip("torchvision"), pytest.importorskip("torch")
+    theirs = torchvision.models.efficientnet_b0().state_dict()
+    torch.save(theirs, tmp_path / "a.pth")
+    found = create_model("efficientnet_b0", pretrained=tmp_path / "a.pth", key=None)
+    for ours, name in (("conv_stem.weight", "features.0.0.weight"), ("classifier.weight", "classifier.1.weight")):
+        np.testing.assert_array_equal(weights_of(found, ours), theirs[name].numpy(), err_msg=ours)
+
+
+def test_where_only_torchvision_publishes_weights():
+    info = model_info("efficientnet_b6.imagenet1k_v1")
+    assert info.interpolation == "bicubic" and info.tag == "imagenet1k_v1"
+    with pytest.raises(
+        ValueError, match=r"not on the hub: download https://download\.pytorch\.org/models/efficientnet_b6"
+    ):
+        create_model("efficientnet_b6", pretrained=True, key=None)
+
+
+def test_inputs_that_torchvision_transforms_itself():
+    """Its Inceptions see (x - 0.5) / 0.5 with their published weights (`transform_input`)."""
+    for name in ("googlenet", "inception_v3.imagenet1k_v1"):
+        assert model_info(name).mean == model_info(name).std == (0.5, 0.5, 0.5)
 
 
 def test_a_checkpoint_of_another_network(tmp_path):

@@ -62,11 +62,24 @@ def test_shards(tmp_path):
     equal(read_weights(tmp_path / "model.safetensors.index.json"), {k: STATE[k] for k in ("conv.weight", "fc.weight")})
 
 
+def test_shards_of_pytorch_files(tmp_path):
+    torchless.write_zip(tmp_path / "1.bin", {"conv.weight": Tensor(STATE["conv.weight"], "0")})
+    torchless.write_legacy(tmp_path / "2.bin", {"fc.weight": Tensor(STATE["fc.weight"], "0")})
+    index = {"weight_map": {"conv.weight": "1.bin", "fc.weight": "2.bin"}}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    equal(read_weights(tmp_path / "pytorch_model.bin.index.json"), {k: STATE[k] for k in ("conv.weight", "fc.weight")})
+
+
 def test_npz_and_mappings(tmp_path):
-    plain = {name: value for name, value in STATE.items() if value.dtype != ml_dtypes.bfloat16}
-    np.savez(tmp_path / "a.npz", **plain)
-    equal(read_weights(tmp_path / "a.npz"), plain)
-    equal(read_weights(STATE))
+    np.savez(tmp_path / "a.npz", **STATE)
+    np.savez_compressed(tmp_path / "b.npz", **STATE)
+    for found in (tmp_path / "a.npz", tmp_path / "b.npz", STATE):
+        equal(read_weights(found))
+
+
+def test_numbers_of_another_byte_order(tmp_path):
+    np.savez(tmp_path / "a.npz", a=np.arange(3, dtype=">f4"))
+    equal(read_weights(tmp_path / "a.npz"), {"a": np.arange(3, dtype=np.float32)})
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "state_dict_ema"])
@@ -131,6 +144,65 @@ def test_a_bare_pickle_is_refused_before_anything_is_run(tmp_path):
     assert not (tmp_path / "trace").exists()
 
 
+def test_a_refused_file_changes_nothing(tmp_path):
+    """A pickle may set attributes of whatever it got hold of: of nothing that later files are read with."""
+    torchless.write_zip(tmp_path / "good.pth", tensors())
+    attacks = [
+        b"\x80\x02ctorch\nHalfStorage\n}X\x05\x00\x00\x00dtypectorch\nFloatStorage\nsb.",
+        b"\x80\x02ctorch\nHalfStorage\nN}X\x05\x00\x00\x00dtypeK\x02s\x86b.",
+        b"\x80\x02ctorch._utils\n_rebuild_parameter\nN}X\x0c\x00\x00\x00__defaults__K\x02\x85s\x86b.",
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x05\x00\x00\x00_callK\x02sb.",
+        b"\x80\x02ccollections\nOrderedDict\nN}X\x04\x00\x00\x00keysK\x02s\x86b.",
+        b"\x80\x02ctorch\ndevice\nN}X\x04\x00\x00\x00keysK\x02s\x86b.",
+    ]
+    for attack in attacks:
+        with zipfile.ZipFile(tmp_path / "evil.pth", "w") as archive:
+            archive.writestr("archive/data.pkl", attack)
+        with pytest.raises(ValueError, match=r"evil\.pth is"):
+            read_weights(tmp_path / "evil.pth")
+        equal(read_weights(tmp_path / "good.pth"))
+
+
+def test_a_mapping_that_holds_itself():
+    state = {}
+    state["model"] = {"model": state}
+    with pytest.raises(ValueError, match="holds itself"):
+        read_weights(state)
+
+
+def written(folder, kind: str):
+    path = folder / f"weights.{kind}"
+    if kind == "safetensors":
+        write_safetensors(STATE, path)
+    elif kind == "npz":
+        np.savez_compressed(path, **STATE)
+    elif kind == "json":
+        write_safetensors(STATE, folder / "1.safetensors")
+        path.write_text(json.dumps({"weight_map": dict.fromkeys(STATE, "1.safetensors")}))
+    else:
+        {"pth": torchless.write_zip, "legacy": torchless.write_legacy}[kind](path, tensors())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "npz", "json", "pth", "legacy"])
+def test_damaged_files_are_named(tmp_path, kind):
+    """A changed byte or two anywhere: the file is read, or refused by its name."""
+    path = written(tmp_path, kind)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.integers(1, 3)):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_weights(path)
+        except (ValueError, FileNotFoundError) as error:
+            refused += str(tmp_path) in str(error) or "holds none" in str(error)
+            assert str(tmp_path) in str(error) or str(error).startswith("Weights are"), error
+    assert refused > 20, refused
+
+
 @pytest.mark.parametrize("write", [torchless.write_zip, torchless.write_legacy, None])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.99])
 def test_truncated_files_are_named(tmp_path, write, part):
@@ -151,6 +223,8 @@ def test_truncated_files_are_named(tmp_path, write, part):
         (b"\x89HDF\r\n\x1a\n" + bytes(64), "an HDF5 file"),
         (b"nonsense that goes on", "of no known format"),
         (b'{"a": 1}', "no index of sharded weights"),
+        (b'{"weight_map": {"a": 3}}', "no index of sharded weights"),
+        (b'{"weight_map": {"a": "b', "damaged or truncated JSON"),
     ],
 )
 def test_foreign_files_are_named(tmp_path, content, said):
@@ -182,6 +256,8 @@ def test_what_is_no_array(tmp_path):
         read_weights({"epoch": 3})
     with pytest.raises(ValueError, match="a is a object"):
         read_weights({"a": object()})
+    with pytest.raises(ValueError, match=r"arrays of numbers: a is a ndarray of <U3"):
+        read_weights({"a": np.array(["abc"])})
     with pytest.raises(FileNotFoundError):
         read_weights(tmp_path / "nothing.pth")
 
@@ -206,6 +282,42 @@ class TestTorch:
         for name, value in state.items():
             np.testing.assert_array_equal(found[name].astype(np.float64), value.double().numpy(), err_msg=name)
         assert found["b"].dtype == ml_dtypes.bfloat16 and found["half"].dtype == np.float16
+
+    def test_tensors_in_memory(self):
+        torch = self.torch
+        linear = torch.nn.Linear(3, 2)
+        equal(read_weights(dict(linear.named_parameters())), {k: v.numpy() for k, v in linear.state_dict().items()})
+        half = read_weights(linear.bfloat16().state_dict())
+        assert half["weight"].dtype == ml_dtypes.bfloat16
+        np.testing.assert_array_equal(half["weight"].astype(np.float32), linear.weight.detach().float().numpy())
+
+    def test_what_training_scripts_keep_beside_the_tensors(self, tmp_path):
+        torch = self.torch
+        linear = torch.nn.Linear(3, 2)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(torch.optim.SGD(linear.parameters(), 1.0), [1, 2])
+        average = torch.optim.swa_utils.AveragedModel(linear)
+        linear.weight.marked = True
+        rest = {"lr_scheduler": schedule.state_dict(), "dtype": torch.float32, "seen": {1, 2}}
+        torch.save({"model": dict(linear.named_parameters()), **rest}, tmp_path / "a.pth")
+        torch.save({"model_ema": average.state_dict(), **rest}, tmp_path / "b.pth")
+        torch.save({"model": {**linear.state_dict(), "b": torch.nn.Buffer(torch.ones(2))}}, tmp_path / "c.pth")
+        expected = {name: value.detach().numpy() for name, value in linear.named_parameters()}
+        for name in "ab":
+            equal(read_weights(tmp_path / f"{name}.pth"), expected)
+        equal(read_weights(tmp_path / "c.pth"), {**expected, "b": np.ones(2, np.float32)})
+
+    def test_a_sign_that_is_only_noted(self, tmp_path):
+        torch = self.torch
+        torch.save({"a": torch._neg_view(torch.arange(3.0))}, tmp_path / "a.pth")
+        equal(read_weights(tmp_path / "a.pth"), {"a": -np.arange(3, dtype=np.float32)})
+
+    def test_8_bit_floats_are_refused(self, tmp_path):
+        torch = self.torch
+        from safetensors.torch import save_file
+
+        save_file({"a": torch.ones(3).to(torch.float8_e4m3fn)}, tmp_path / "a.safetensors")
+        with pytest.raises(ValueError, match=r"a\.safetensors holds numbers of a type that is not read"):
+            read_weights(tmp_path / "a.safetensors")
 
     def test_a_whole_module_is_refused(self, tmp_path):
         self.torch.save(self.torch.nn.Linear(2, 2), tmp_path / "a.pth")

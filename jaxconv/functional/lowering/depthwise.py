@@ -36,9 +36,10 @@ def conv_within(x, kernel, *, strides, padding, dilation, groups):
             (a * s - low, (b - 1) * s - low + d * (taps - 1) + 1)
             for (a, b), taps, s, (low, _), d in zip(ranges, window, strides, padding, dilation)
         ]
-        limits = [(max(a, 0), min(b, size)) for (a, b), size in zip(seen, space)]
-        beyond = tuple((max(-a, 0), max(b - size, 0)) for (a, b), size in zip(seen, space))
-        start, stop = zip(*limits)
+        # Where windows see nothing but padding, what is read of `x` is empty.
+        start, stop = zip(*((min(max(a, 0), size), min(max(b, 0), size)) for (a, b), size in zip(seen, space)))
+        before = [min(max(-a, 0), b - a) for a, b in seen]
+        beyond = tuple((p, b - a - p - (z - y)) for p, (a, b), y, z in zip(before, seen, start, stop))
         slab = lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]))
         return conv(slab, kernel, **settings | {"padding": beyond})
 

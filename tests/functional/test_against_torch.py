@@ -55,6 +55,25 @@ def convolutions(draw):
     )
 
 
+@st.composite
+def wide_convolutions(draw):
+    """Maps and channels of sizes at which the CPU takes forms of its own: dense, grouped, depthwise, points."""
+    case = draw(convolutions())
+    rank = len(case["space"])
+    window = tuple(draw(st.sampled_from([1, 2, 3, 5, 7] if rank < 3 else [1, 2, 3])) for _ in range(rank))
+    channels = [(1, 3, 64), (1, 64, 64), (1, 256, 64), (1, 64, 256), (8, 4, 4), (32, 1, 2), (32, 1, 1), (64, 1, 1)]
+    groups, inputs, features = draw(st.sampled_from(channels))
+    return case | dict(
+        space=tuple(draw(st.integers(7, 32 if rank < 3 else 10)) for _ in range(rank)),
+        window=draw(st.sampled_from([window, (1,) * rank])),
+        padding=tuple(draw(st.integers(0, 5)) for _ in range(rank)),
+        images=draw(st.sampled_from([1, 2, 8])),
+        groups=groups,
+        inputs=inputs,
+        features=features,
+    )
+
+
 def draw_arrays(case, layout):
     """x, a kernel (*window, inputs, groups * features), and torch's weight, whose first axes are as `layout` says."""
     rng = np.random.default_rng(case["seed"])
@@ -196,6 +215,13 @@ def test_conv(case):
 @settings(max_examples=200, **drawn)
 @given(convolutions())
 def test_conv_at_length(case):
+    check_conv(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, **drawn)
+@given(wide_convolutions())
+def test_wide_convs(case):
     check_conv(case)
 
 

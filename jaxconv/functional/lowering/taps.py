@@ -66,19 +66,21 @@ def phase_shifts(window, stride, padding, dilation):
     return [{i: ahead // stride for i, ahead in taps if ahead % stride == 0} for taps in reach]
 
 
-def spread(term, arrays, *, space, window, strides, padding, dilation):
+def spread(term, arrays, *, space, window, strides, padding, dilation, channels=None):
     """A transposed window: each position (n, *space, c) of the input adds what the windows over it give it.
 
     One phase modulo the strides after another is a sum of shifted slices; the phases are then interleaved.
 
     Args:
-        term: function of an offset in the window and of one slice of every array, each (n, *q, c), giving (n, *q, c).
+        term: function of an offset in the window and of one slice of every array, each (n, *q, c), giving
+            (n, *q, channels).
         arrays: pairs of an array (n, *out, c) and the value that stands outside it.
         space: size of the input.
         window: size of the window that is transposed.
         strides: its strides.
         padding: its padding.
         dilation: its dilation.
+        channels: of the result; as many as the arrays have by default.
     """
     shifts = [phase_shifts(*along) for along in zip(window, strides, padding, dilation)]
     every = [[0, *(shift for phase in along for shift in phase.values())] for along in shifts]
@@ -86,7 +88,7 @@ def spread(term, arrays, *, space, window, strides, padding, dilation):
     before = [-min(along) for along in every]
     after = [max(0, q + max(along) - out) for q, along, out in zip(size, every, arrays[0][0].shape[1:-1])]
     padded = [pad(a, tuple(zip(before, after)), value) for a, value in arrays]
-    ones = (1,) * len(window)
+    ones, (first, _) = (1,) * len(window), arrays[0]
 
     def phase(position):
         taps = itertools.product(*(along[p].items() for along, p in zip(shifts, position)))
@@ -94,8 +96,7 @@ def spread(term, arrays, *, space, window, strides, padding, dilation):
         for pairs in taps:
             start = [b + shift for b, (_, shift) in zip(before, pairs)]
             terms.append(term(tuple(i for i, _ in pairs), *(tap(a, start, ones, ones, size) for a in padded)))
-        first, _ = arrays[0]
-        return add(terms) if terms else jnp.zeros((first.shape[0], *size, first.shape[-1]), first.dtype)
+        return add(terms) if terms else jnp.zeros((first.shape[0], *size, channels or first.shape[-1]), first.dtype)
 
     return interleave([phase(position) for position in offsets(strides)], strides, space)
 

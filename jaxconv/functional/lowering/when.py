@@ -93,6 +93,11 @@ def strided_sharded_grouped(case: Case) -> bool:
     return grouped(case) and case.sharded and any(s > 1 for s in case.strides)
 
 
+def beyond_sharded(case: Case) -> bool:
+    """Divided among devices, and not one position of the window for one of the input: strides, or much padding."""
+    return case.sharded and (any(s > 1 for s in case.strides) or any(o > s for o, s in zip(case.out, case.space)))
+
+
 def ungrouped(case: Case) -> bool:
     """One group."""
     return case.groups == 1

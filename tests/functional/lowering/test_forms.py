@@ -55,6 +55,7 @@ INPUT_GRAD = [
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),
     (dense.input_grad_phases, DENSE),
+    (columns.input_grad_taps, [*DENSE, *GROUPS, *POINTS]),
 ]
 KERNEL_GRAD = [
     (pointwise.conv_kernel_grad, POINTS),
@@ -68,6 +69,7 @@ KERNEL_GRAD = [
     (dense.kernel_grad_maps, DENSE),
     (columns.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
     (pointwise.conv_kernel_grad_rows, POINTS),
+    (columns.kernel_grad_taps, [*DENSE, *GROUPS, *POINTS]),
 ]
 
 

@@ -227,6 +227,33 @@ def test_sharded_inputs_give_the_numbers_of_one_device(name, spec, rng):
     close(step(sharded, replicated), step(x, kernel))
 
 
+@pytest.mark.parametrize(
+    "height, channels, groups, window, stride, padding, dilation",
+    [
+        pytest.param(16, 8, 1, 3, 2, (4, 1), 1, id="XLA's kernel gradient is 0.5 off"),
+        pytest.param(8, 3, 1, 3, 2, (0, 2), 1, id="XLA's kernel gradient is 1.0 off"),
+        pytest.param(8, 8, 1, 5, 2, (4, 1), 2, id="XLA's input gradient is 0.95 off"),
+        pytest.param(24, 8, 1, 1, 2, (1, 1), 1, id="XLA's input gradient ends the process"),
+        pytest.param(8, 64, 32, 5, 2, (0, 2), 2, id="blocks of groups were 0.5 off"),
+        pytest.param(16, 8, 1, 1, 1, (0, 1), 1, id="more positions than rows"),
+    ],
+)
+def test_windows_that_xla_cannot_divide(height, channels, groups, window, stride, padding, dilation, rng):
+    """Over a height divided among devices."""
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    x = jnp.asarray(rng.standard_normal((2, height, 5, channels)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((window, 3, channels // groups, 2 * groups)), jnp.float32)
+    settings = dict(strides=(stride, 1), padding=(padding, (1, 1)), dilation=(dilation, 1), groups=groups)
+
+    def loss(x, kernel):
+        y = trilinear.conv(x, kernel, **settings)
+        return jnp.sum(jnp.sin(y)), y
+
+    step = jax.jit(jax.grad(loss, (0, 1), has_aux=True))
+    sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec(None, "d")))
+    close(step(sharded, jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))), step(x, kernel))
+
+
 @pytest.mark.parametrize("name", first_fast("dense", "strided", "pointwise", "depthwise", "grouped"))
 def test_gradients_inside_shard_map_equal_those_of_one_device(name, rng):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))

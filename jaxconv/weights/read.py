@@ -49,12 +49,12 @@ def _said(weights: str | Path | Mapping[str, Any]) -> str:
     return "the mapping" if isinstance(weights, Mapping) else str(weights)
 
 
-def _read_file(path: Path) -> Mapping[str, Any]:
+def _read_file(path: Path, *, shard: bool = False) -> Mapping[str, Any]:
     with path.open("rb") as file:
         start = file.read(512)
-    if _is_index(start):
-        return _read_index(path)
     read = next((read for applies, read in READERS if applies(start)), None)
+    if read is None and _is_index(start) and not shard:
+        return _read_index(path)
     if read is None:
         raise ValueError(f"{path} is {_what(start)}: weights are safetensors, PyTorch files (.pth, .pt, .bin) or npz.")
     try:
@@ -101,7 +101,7 @@ def _read_index(path: Path) -> State:
         raise ValueError(f"{path} is damaged or truncated JSON: {error}.") from error
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
         raise ValueError(f"{path} is JSON without a weight_map of names: no index of sharded weights.")
-    files = {name: _read_file(path.with_name(name)) for name in sorted(set(shards.values()))}
+    files = {name: _read_file(path.with_name(name), shard=True) for name in sorted(set(shards.values()))}
     missing = sorted(name for name, file in shards.items() if name not in files[file])
     if missing:
         raise ValueError(f"{path} names tensors that its files lack: {', '.join(missing[:5])}.")

@@ -54,6 +54,15 @@ def test_safetensors_and_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_a_header_whose_length_looks_like_json(tmp_path):
+    """The first bytes of a safetensors file are a number, which may be a space and a brace."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).ljust(0x7B20).encode()
+    whole = len(header).to_bytes(8, "little") + header + np.ones(2, np.float32).tobytes()
+    assert whole.startswith(b" {")
+    (tmp_path / "a.safetensors").write_bytes(whole)
+    equal(read_weights(tmp_path / "a.safetensors"), {"a": np.ones(2, np.float32)})
+
+
 def test_shards(tmp_path):
     write_safetensors({"conv.weight": STATE["conv.weight"]}, tmp_path / "1.safetensors")
     write_safetensors({"fc.weight": STATE["fc.weight"]}, tmp_path / "2.safetensors")
@@ -224,6 +233,7 @@ def test_truncated_files_are_named(tmp_path, write, part):
         (b"nonsense that goes on", "of no known format"),
         (b'{"a": 1}', "no index of sharded weights"),
         (b'{"weight_map": {"a": 3}}', "no index of sharded weights"),
+        (b'{"weight_map": {"a": "weights.pth"}}', "of no known format"),
         (b'{"weight_map": {"a": "b', "damaged or truncated JSON"),
     ],
 )

@@ -116,7 +116,7 @@ OTHERS = {
     "predict lenet5 ok.png": r"No published weights are known for lenet5",
     "predict RUN ok.png --weights w.npz": r"--weights and --size belong to a network's name",
     "predict test_resnet ok.png --weights absent.npz": r"--weights: .*No such file.*absent.npz",
-    "predict test_resnet ok.png --weights empty": r"--weights: empty holds neither model.safetensors nor",
+    "predict test_resnet ok.png --weights empty": r"--weights: empty holds none of model.safetensors, ",
     "predict test_resnet ok.png --weights file": r"--weights: file is of no known format",
     "predict test_resnet ok.png --weights objects.npz": r"--weights: objects.npz: weights are arrays of numbers; a",
     "predict test_resnet ok.png --weights w.npz": r"--weights: The checkpoint .* does not fit test_resnet",

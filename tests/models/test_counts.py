@@ -1,7 +1,7 @@
 """Parameters and multiply-adds of every network that was counted, to the integer; nothing is computed.
 
 `counts.csv` was counted on timm's and torchvision's modules: every weight, and every product of a convolution or dense
-layer at that image size. For torchvision's it equals the numbers that torchvision publishes.
+layer at that image size. For torchvision's it equals the numbers that torchvision publishes. All of them: `-m zoo`.
 """
 
 import csv
@@ -24,7 +24,7 @@ FAST = {*SMALLEST, "resnet50", "mobilenetv2_100", "efficientnet_b0", "regnety_00
 
 
 def case(row):
-    marks = () if row["name"] in FAST else pytest.mark.slow
+    marks = () if row["name"] in FAST else [pytest.mark.slow, pytest.mark.zoo]
     return pytest.param(row, id=f"{row['library']}/{row['name']}/{row['size']}", marks=marks)
 
 

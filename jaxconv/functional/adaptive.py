@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, Real
 
 from jaxconv.functional.pool import avg_pool, max_pool
@@ -36,10 +35,14 @@ def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) 
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     for axis, (length, count) in enumerate(zip(x.shape[1:-1], size), start=1):
         starts, ends = _edges(length, count)
-        positions = np.arange(length)
-        inside = (starts[:, None] <= positions) & (positions < ends[:, None])
-        weights = jnp.asarray(inside / (ends - starts)[:, None], y.dtype)
-        y = jnp.moveaxis(jnp.tensordot(y, weights, ((axis,), (1,)), precision=lax.Precision.HIGHEST), -1, axis)
+        lengths = ends - starts
+        taken = starts[:, None] + np.arange(lengths.max())
+        parts = jnp.take(y, np.minimum(taken, length - 1).reshape(-1), axis=axis)
+        parts = jnp.moveaxis(parts.reshape(*y.shape[:axis], *taken.shape, *y.shape[axis + 1 :]), axis, 0)
+        # Chosen, not weighed: what a part does not hold must not reach it as 0 * NaN.
+        inside = (taken < ends[:, None]).reshape(count, *(1,) * axis, -1, *(1,) * (y.ndim - axis - 1))
+        sums = jnp.where(inside, parts, 0).sum(axis + 1)
+        y = jnp.moveaxis(sums / lengths.reshape(-1, *(1,) * (y.ndim - 1)).astype(y.dtype), 0, axis)
     return y.astype(x.dtype)
 
 

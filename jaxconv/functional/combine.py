@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jaxconv.functional.adaptive import global_avg_pool
-from jaxconv.functional.settings import per_dimension, whole
+from jaxconv.functional.settings import per_dimension, space_rank, whole
 
 
 def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array], Array]]) -> Float[Array, "n *out k"]:
@@ -102,6 +102,7 @@ def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKey
     """
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be a probability below 1; got {rate}.")
+    rate = float(rate)  # a NumPy scalar would widen half types
     kept = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0], *(1,) * (x.ndim - 1)))
     return jnp.where(kept, x / (1 - rate), 0)
 
@@ -134,16 +135,17 @@ def space_to_depth(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -
         block: pixels of a block, one int or one a dimension.
 
     Raises:
-        ValueError: `block` does not divide the space.
+        ValueError: `block` does not divide the space, or there is none.
     """
-    rank = x.ndim - 2
+    rank = space_rank(x)
     block = per_dimension("block", block, rank)
     if any(size % side for size, side in zip(x.shape[1:-1], block)):
         raise ValueError(f"block must divide the space; x has shape {x.shape}, block={block}.")
     coarse = tuple(size // side for size, side in zip(x.shape[1:-1], block))
     split = x.reshape(x.shape[0], *_interleaved(coarse, block), x.shape[-1])
     outer, inner = range(1, 2 * rank + 1, 2), range(2, 2 * rank + 2, 2)
-    return split.transpose(0, *outer, *inner, 2 * rank + 1).reshape(x.shape[0], *coarse, -1)
+    channels = math.prod(block) * x.shape[-1]
+    return split.transpose(0, *outer, *inner, 2 * rank + 1).reshape(x.shape[0], *coarse, channels)
 
 
 def depth_to_space(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -> Shaped[Array, "n *fine k"]:
@@ -154,18 +156,19 @@ def depth_to_space(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -
         block: pixels of a block, one int or one a dimension.
 
     Raises:
-        ValueError: the block's pixels do not divide c.
+        ValueError: the block's pixels do not divide c, or there is no space.
     """
-    rank = x.ndim - 2
+    rank = space_rank(x)
     block = per_dimension("block", block, rank)
     if x.shape[-1] % math.prod(block):
         raise ValueError(
             f"The block's {math.prod(block)} pixels must divide the channels; x has shape {x.shape}, block={block}."
         )
-    split = x.reshape(*x.shape[:-1], *block, -1)
+    channels = x.shape[-1] // math.prod(block)
+    split = x.reshape(*x.shape[:-1], *block, channels)
     order = reduce(tuple.__add__, ((1 + i, 1 + rank + i) for i in range(rank)))
     fine = (size * side for size, side in zip(x.shape[1:-1], block))
-    return split.transpose(0, *order, 2 * rank + 1).reshape(x.shape[0], *fine, -1)
+    return split.transpose(0, *order, 2 * rank + 1).reshape(x.shape[0], *fine, channels)
 
 
 def _interleaved(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:

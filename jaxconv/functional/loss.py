@@ -2,12 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Integer, Real
+
+from jaxconv.functional.settings import check_mask
 
 
 def cross_entropy(
     logits: Float[Array, "n k"],
-    labels: Int[Array, "n"] | Float[Array, "n k"],
+    labels: Integer[Array, "n"] | Float[Array, "n k"],
     *,
     smoothing: int | float = 0.0,
     where: Bool[Array, "n"] | None = None,
@@ -24,10 +26,12 @@ def cross_entropy(
         A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
-        ValueError: labels that fit neither form, or `smoothing` outside of [0, 1].
+        TypeError: `where` is not of bool.
+        ValueError: labels that fit neither form, logits or a mask of another rank, or `smoothing` outside of [0, 1].
     """
     if not 0 <= smoothing <= 1:
         raise ValueError(f"smoothing must lie in [0, 1]; got {smoothing}.")
+    _check_rank("cross_entropy", logits)
     scores = jax.nn.log_softmax(_counting(logits, where))
     if labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating):
         picked = (_counting(labels, where) * scores).sum(-1)
@@ -41,7 +45,7 @@ def cross_entropy(
 
 def multiclass_hinge(
     logits: Float[Array, "n k"],
-    labels: Int[Array, "n"],
+    labels: Integer[Array, "n"],
     *,
     margin: int | float = 1.0,
     where: Bool[Array, "n"] | None = None,
@@ -61,8 +65,10 @@ def multiclass_hinge(
         A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
-        ValueError: labels that are not (n,) whole numbers.
+        TypeError: `where` is not of bool.
+        ValueError: labels that are not (n,) whole numbers, or logits or a mask of another rank.
     """
+    _check_rank("multiclass_hinge", logits)
     labels = _hard("multiclass_hinge", logits, labels)
     logits = _counting(logits, where)
     right = _of_class(logits, labels)
@@ -79,7 +85,8 @@ def binary_cross_entropy(
 ) -> Float[Array, ""]:
     """Mean over examples and classes of -y log p - (1 - y) log(1 - p) with p the logistic function of the logit.
 
-    Written as max(z, 0) - z y + log(1 + exp(-|z|)), which neither overflows nor loses digits.
+    Written as y log(1 + exp(-z)) + (1 - y) log(1 + exp(z)), which neither overflows nor loses the digits of a
+    confident answer.
 
     Args:
         logits: (n, ...).
@@ -90,7 +97,8 @@ def binary_cross_entropy(
         A scalar in float32.
 
     Raises:
-        ValueError: shapes that differ.
+        TypeError: `where` is not of bool.
+        ValueError: shapes that differ, or a mask that is not (n,).
     """
     if logits.shape != labels.shape:
         raise ValueError(
@@ -98,8 +106,8 @@ def binary_cross_entropy(
             f"their shapes are {labels.shape} and {logits.shape}."
         )
     logits, labels = _counting(logits, where), _counting(labels, where)
-    losses = jnp.logaddexp(logits, 0) - logits * labels
-    return _mean(losses.reshape(logits.shape[0], -1).mean(-1), where)
+    losses = labels * jax.nn.softplus(-logits) + (1 - labels) * jax.nn.softplus(logits)
+    return _mean(losses.mean(tuple(range(1, losses.ndim))), where)
 
 
 def _counting(x, where):
@@ -107,6 +115,7 @@ def _counting(x, where):
 
     Whatever is there must not reach a gradient as 0 * NaN.
     """
+    check_mask(where, x)
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     return x if where is None else jnp.where(where.reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
 
@@ -118,7 +127,12 @@ def _hard(name: str, logits, labels):
             f"{name} takes whole-numbered labels (n,){soft} for logits (n, k); labels are {labels.dtype} of shape "
             f"{labels.shape}, logits have shape {logits.shape}."
         )
-    return labels
+    return labels.astype(jnp.promote_types(labels.dtype, jnp.int32))  # a narrow type may not hold the number of classes
+
+
+def _check_rank(name: str, logits) -> None:
+    if logits.ndim != 2:
+        raise ValueError(f"{name} takes logits (n, k); their shape is {logits.shape}.")
 
 
 def _of_class(scores, labels):

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from jaxconv.functional.settings import check_floating, check_mask, whole
+
 
 def batch_moments(
     x: Float[Array, "n *space c"], *, where: Bool[Array, "n"] | None = None
@@ -23,7 +25,12 @@ def batch_moments(
 
     Returns:
         mean (c,) and variance (c,).
+
+    Raises:
+        TypeError: `where` is not of bool.
+        ValueError: `where` is not (n,).
     """
+    check_mask(where, x)
     axes = tuple(range(x.ndim - 1))
     x = x.astype(_accumulator(x))
     if where is None:
@@ -58,8 +65,10 @@ def batch_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
+        TypeError: `x` is not floating.
         ValueError: a statistic or parameter that is not (c,).
     """
+    check_floating("batch_norm", x)
     _check_channels(x, mean=mean, variance=variance, scale=scale, bias=bias)
     wide = x.astype(_accumulator(x))
     factor = lax.rsqrt(variance.astype(wide.dtype) + epsilon) * scale
@@ -83,8 +92,10 @@ def layer_norm(
         (..., c) in the dtype of `x`.
 
     Raises:
+        TypeError: `x` is not floating.
         ValueError: `scale` or `bias` is not (c,).
     """
+    check_floating("layer_norm", x)
     _check_channels(x, scale=scale, bias=bias)
     return _affine(_normalized(x.astype(_accumulator(x)), (-1,), epsilon), scale, bias).astype(x.dtype)
 
@@ -110,13 +121,17 @@ def group_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
+        TypeError: `x` is not floating, or `groups` no whole number.
         ValueError: `groups` does not divide c, or `scale` or `bias` is not (c,).
     """
+    check_floating("group_norm", x)
     _check_channels(x, scale=scale, bias=bias)
     channels = x.shape[-1]
+    groups = whole("groups", groups, 0)
     if groups < 1 or channels % groups:
         raise ValueError(f"groups must divide the channels; x has {channels}, groups={groups}.")
-    split = x.astype(_accumulator(x)).reshape(x.shape[0], -1, groups, channels // groups)
+    places = math.prod(x.shape[1:-1])
+    split = x.astype(_accumulator(x)).reshape(x.shape[0], places, groups, channels // groups)
     normalized = _normalized(split, (1, 3), epsilon).reshape(x.shape)
     return _affine(normalized, scale, bias).astype(x.dtype)
 
@@ -141,10 +156,11 @@ def local_response_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
+        TypeError: `x` is not floating, or `size` no whole number.
         ValueError: `size` below 1.
     """
-    if size < 1:
-        raise ValueError(f"size must be at least 1; got {size}.")
+    check_floating("local_response_norm", x)
+    size = whole("size", size, 1)
     wide = x.astype(_accumulator(x))
     borders = ((0, 0),) * (x.ndim - 1) + ((size // 2, (size - 1) // 2),)
     squares = jnp.pad(jnp.square(wide), borders)
@@ -168,8 +184,10 @@ def standardize_kernel(
         (*window, c / groups, k) in the dtype of `kernel`.
 
     Raises:
+        TypeError: `kernel` is not floating.
         ValueError: `gain` is not (k,).
     """
+    check_floating("standardize_kernel", kernel)
     axes = tuple(range(kernel.ndim - 1))
     normalized = _normalized(kernel.astype(_accumulator(kernel)), axes, epsilon)
     if gain is not None:

@@ -95,3 +95,18 @@ def check_floating(name: str, x) -> None:
     """
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"{name} takes floating numbers and keeps their dtype; x is {x.dtype}.")
+
+
+def check_mask(where, x) -> None:
+    """Accepts a mask of examples, or None, for `x` (n, ...).
+
+    Raises:
+        TypeError: it is not of bool.
+        ValueError: it is not (n,).
+    """
+    if where is None:
+        return
+    if where.dtype != jnp.bool_:
+        raise TypeError(f"where must be bool, which examples count; its dtype is {where.dtype}.")
+    if where.shape != x.shape[:1]:
+        raise ValueError(f"where must be (n,), one for each of the {x.shape[0]} examples; its shape is {where.shape}.")

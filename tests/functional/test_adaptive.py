@@ -72,3 +72,8 @@ def test_averages_of_whole_numbers_are_refused(size):
         inspect.unwrap(F.adaptive_avg_pool)(x, size)
     with pytest.raises(TypeError, match=r"takes floating numbers and keeps their dtype; x is int32\."):
         inspect.unwrap(F.global_avg_pool)(x)
+
+
+def test_what_a_part_does_not_hold_does_not_reach_it():
+    x = jnp.asarray([1.0, 2.0, 3.0, 4.0, jnp.inf]).reshape(1, 5, 1)
+    np.testing.assert_array_equal(F.adaptive_avg_pool(x, 2)[0, :, 0], [2.0, jnp.inf])

@@ -60,6 +60,8 @@ def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean(rng):
     np.testing.assert_allclose(y[~dropped], np.asarray(x)[~dropped] / 0.7, rtol=1e-6)
     assert abs(dropped.mean() - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
     np.testing.assert_array_equal(F.stochastic_depth(x, 0, jax.random.key(0)), x)
+    rate = np.linspace(0, 0.1, 5)[2]
+    assert F.stochastic_depth(jnp.ones((2, 3), jnp.bfloat16), rate, jax.random.key(0)).dtype == jnp.bfloat16
     assert F.stochastic_depth(x.astype(jnp.bfloat16), 0.5, jax.random.key(1)).dtype == jnp.bfloat16
 
 

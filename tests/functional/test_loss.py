@@ -141,3 +141,36 @@ def test_mistakes():
         binary(logits, labels)
     with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]; got 1.5"):
         compiled(F.cross_entropy, logits, labels, smoothing=1.5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, jnp.int16])
+def test_labels_of_a_type_that_holds_no_number_of_classes(dtype, rng):
+    logits = jnp.asarray(rng.standard_normal((2, 256)), jnp.float32)
+    for loss in (F.cross_entropy, F.multiclass_hinge):
+        wide, narrow = (loss(logits, jnp.asarray([0, 100], d)) for d in (jnp.int32, dtype))
+        assert np.isfinite(narrow) and narrow == wide
+
+
+@pytest.mark.parametrize("mask", [np.ones((4, 1), bool), np.ones(1, bool), np.ones(3, bool), np.ones(4, np.float32)])
+def test_masks_are_one_bool_an_example(mask):
+    logits, mask = jnp.ones((4, 3)), jnp.asarray(mask)
+    for call in (
+        lambda: F.cross_entropy(logits, jnp.zeros(4, jnp.int32), where=mask),
+        lambda: F.multiclass_hinge(logits, jnp.zeros(4, jnp.int32), where=mask),
+        lambda: F.binary_cross_entropy(logits, logits, where=mask),
+        lambda: F.batch_moments(logits[:, None], where=mask),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            call()
+
+
+def test_confident_answers_keep_their_digits():
+    logits = jnp.asarray([[5.0], [12.0], [20.0], [-20.0]])
+    labels = jnp.asarray([[1.0], [1.0], [1.0], [0.0]])
+    exact = np.log1p(np.exp(-np.abs(np.asarray(logits, np.float64))))
+    each = jax.vmap(lambda z, y: F.binary_cross_entropy(z[None], y[None]))(logits, labels)
+    np.testing.assert_allclose(each, exact[:, 0], rtol=1e-6)
+    gradients = jax.vmap(jax.grad(lambda z, y: F.binary_cross_entropy(z[None], y[None])))(logits, labels)
+    np.testing.assert_allclose(
+        gradients, -np.sign(logits) / (1 + np.exp(np.abs(np.asarray(logits, np.float64)))), rtol=1e-6
+    )

@@ -220,3 +220,22 @@ def test_mistakes():
             compiled(F.group_norm, x, c, c, groups=groups, epsilon=0)
     with pytest.raises(ValueError, match="size must be at least 1; got 0"):
         compiled(F.local_response_norm, x, size=0, alpha=1, beta=1, k=1)
+
+
+def test_norms_refuse_whole_numbers():
+    x, one = jnp.arange(24).reshape(1, 2, 3, 4), jnp.ones(4)
+    for call in (
+        lambda: F.batch_norm(x, one, one, one, one, epsilon=1e-3),
+        lambda: F.layer_norm(x, one, one, epsilon=1e-3),
+        lambda: F.group_norm(x, one, one, groups=2, epsilon=1e-3),
+        lambda: F.local_response_norm(x, size=2, alpha=1.0, beta=1.0, k=1.0),
+        lambda: F.standardize_kernel(x, epsilon=1e-3),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
+def test_no_images():
+    x, one = jnp.zeros((0, 2, 2, 4)), jnp.ones(4)
+    assert F.group_norm(x, one, one, groups=2, epsilon=1e-3).shape == x.shape
+    assert F.space_to_depth(x, 2).shape == (0, 1, 1, 16) and F.depth_to_space(x, 2).shape == (0, 4, 4, 1)

@@ -181,3 +181,17 @@ def test_export_for_several_platforms_with_any_batch(functions, rng):
     symbolic = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
     exported = export.export(jax.jit(together(functions)), platforms=("cpu", "cuda", "tpu"))(symbolic, w)
     check_close(exported.call(x, w), compiled(together(functions), x, w))
+
+
+def test_without_jit():
+    x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
+    with jax.disable_jit():
+        assert F.conv(x, kernel, padding="SAME").shape == x.shape
+        assert F.max_pool(x, 2, strides=2, padding=0).shape == (1, 2, 2, 1)
+
+
+def test_a_window_of_many_elements_is_a_small_program():
+    """Forms with a term for every tap are for few taps: 1,024 took minutes to compile."""
+    kernel = jnp.ones((32, 32, 3, 8))
+    step = jax.jit(jax.grad(lambda x, k: F.conv(x, k, strides=32, padding="VALID").sum(), (0, 1)))
+    assert len(step.lower(jnp.ones((2, 64, 64, 3)), kernel).as_text().splitlines()) < 200

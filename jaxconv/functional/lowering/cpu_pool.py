@@ -63,7 +63,7 @@ def max_pool_gather(t, x, *, window, strides, padding):
     values = _taps(t, window, strides, padding, 0)
     best, chosen = next(taps), next(values)
     for candidate, value in zip(taps, values):
-        better = candidate > best
+        better = ~(best >= candidate)  # a NaN wins and loses as in `select_and_scatter`
         best, chosen = jnp.where(better, candidate, best), jnp.where(better, value, chosen)
     return chosen
 
@@ -119,6 +119,6 @@ def _first_maximum(x, window, strides, padding):
     numbers = jnp.int8 if len(offsets(window)) <= 127 else jnp.int32
     index = jnp.zeros(best.shape, numbers)
     for number, candidate in enumerate(taps, 1):
-        better = candidate > best
+        better = ~(best >= candidate)  # a NaN wins and loses as in `select_and_scatter`
         best, index = jnp.where(better, candidate, best), jnp.where(better, numbers(number), index)
     return index

@@ -76,7 +76,7 @@ def lowest(dtype) -> np.ndarray:
     """The value that every other of `dtype` is at least equal to."""
     if jnp.issubdtype(dtype, jnp.floating):
         return np.array(-np.inf, dtype)
-    return np.array(np.iinfo(dtype).min if jnp.issubdtype(dtype, jnp.integer) else False, dtype)
+    return np.array(jnp.iinfo(dtype).min if jnp.issubdtype(dtype, jnp.integer) else False, dtype)
 
 
 def _windows(x, initial, operation, window, strides, padding):

@@ -64,7 +64,8 @@ def unmerge(y, batch, axis, groups=1):
 
 
 def _run(primitive, *arrays, **settings):
-    return _compiled(primitive, tuple(sorted(settings.items())))(*arrays)
+    with jax.disable_jit(False):  # where it is disabled, `jax.jit` of the primitive would call this again
+        return _compiled(primitive, tuple(sorted(settings.items())))(*arrays)
 
 
 @functools.lru_cache(maxsize=4096)

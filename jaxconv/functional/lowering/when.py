@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from jaxconv.functional.lowering import grouped as joined
 
+_TAPS = 256
+
 
 @dataclass(frozen=True)
 class Case:
@@ -95,7 +97,11 @@ def strided_sharded_grouped(case: Case) -> bool:
 
 def beyond_sharded(case: Case) -> bool:
     """Divided among devices, and not one position of the window for one of the input: strides, or much padding."""
-    return case.sharded and (any(s > 1 for s in case.strides) or any(o > s for o, s in zip(case.out, case.space)))
+    return (
+        case.sharded
+        and few_taps(case)
+        and (any(s > 1 for s in case.strides) or any(o > s for o, s in zip(case.out, case.space)))
+    )
 
 
 def ungrouped(case: Case) -> bool:
@@ -111,12 +117,12 @@ def unit_strides(case: Case) -> bool:
 def shrinking(case: Case) -> bool:
     """Far fewer positions of the window than of the input."""
     # The flipped form computes every position of the input, this one only those of the output.
-    return whole(case) and unit_strides(case) and 5 * math.prod(case.space) >= 9 * case.positions
+    return whole_few_taps(case) and unit_strides(case) and 5 * math.prod(case.space) >= 9 * case.positions
 
 
 def few_channels(case: Case) -> bool:
     """One group of up to four channels, such as those of an image."""
-    return ungrouped(case) and case.channels <= 4
+    return ungrouped(case) and few_taps(case) and case.channels <= 4
 
 
 def whole(case: Case) -> bool:
@@ -124,8 +130,19 @@ def whole(case: Case) -> bool:
     return ungrouped(case) and not case.sharded
 
 
+def few_taps(case: Case) -> bool:
+    """Few enough taps and steps for a term in the program for each."""
+    # A kernel of 32x32 at stride 32 took 71 s to compile in forms of slices, 0.3 s in XLA's own.
+    return case.taps <= _TAPS and math.prod(case.strides) <= _TAPS
+
+
+def whole_few_taps(case: Case) -> bool:
+    """One group, on one device, and few enough taps."""
+    return whole(case) and few_taps(case)
+
+
 def _windowed(case):
-    return whole(case) and case.taps > 1
+    return whole_few_taps(case) and case.taps > 1
 
 
 def few_positions(case: Case) -> bool:
@@ -161,12 +178,12 @@ def input_products(case: Case) -> bool:
 def small_maps(case: Case) -> bool:
     """Few positions in all, which one product takes."""
     few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
-    return whole(case) and few and (case.positions <= 64 or case.weights >= 9 * 128 * 128)
+    return whole_few_taps(case) and few and (case.positions <= 64 or case.weights >= 9 * 128 * 128)
 
 
 def single_channel(case: Case) -> bool:
     """One channel in, so that all taps are no larger than a map of few channels."""
-    return whole(case) and unit_strides(case) and case.channels == 1 and case.images * case.positions <= 2**17
+    return whole_few_taps(case) and unit_strides(case) and case.channels == 1 and case.images * case.positions <= 2**17
 
 
 def strided_image(case: Case) -> bool:

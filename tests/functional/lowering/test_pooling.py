@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxconv.functional.lowering import plain, pooling
+from jaxconv.functional.lowering import cpu_pool, plain, pooling
 
 # space, window, strides, padding
 CASES = {
@@ -145,3 +145,13 @@ def test_the_gradient_of_a_half_type_is_summed_in_float32(rng):
         got = jax.vjp(lambda x, f=ours: f(x, **settings), x)[1](dy)[0]
         exact = jax.vjp(lambda x, f=theirs: f(x, **settings), x.astype("float32"))[1](dy.astype("float32"))[0]
         np.testing.assert_array_equal(got, exact.astype(got.dtype))
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_nan_is_chosen_as_select_and_scatter_chooses(padding, rng):
+    x = rng.integers(0, 3, (2, 7, 6, 3)).astype(np.float32)
+    x[rng.random(x.shape) < 0.2] = np.nan
+    settings = dict(window=(3, 2), strides=(2, 1), padding=((padding,) * 2,) * 2)
+    dy = jnp.asarray(rng.standard_normal(plain.max_pool(jnp.asarray(x), **settings).shape), jnp.float32)
+    ours = cpu_pool.max_pool_scatter(dy, jnp.asarray(x), **settings)
+    np.testing.assert_allclose(ours, plain.max_pool_scatter(dy, jnp.asarray(x), **settings), rtol=1e-6)

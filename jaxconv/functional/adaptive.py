@@ -33,16 +33,8 @@ def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) 
     if parts is not None:
         return avg_pool(x, parts, strides=parts, padding="VALID")
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    for axis, (length, count) in enumerate(zip(x.shape[1:-1], size), start=1):
-        starts, ends = _edges(length, count)
-        lengths = ends - starts
-        taken = starts[:, None] + np.arange(lengths.max())
-        parts = jnp.take(y, np.minimum(taken, length - 1).reshape(-1), axis=axis)
-        parts = jnp.moveaxis(parts.reshape(*y.shape[:axis], *taken.shape, *y.shape[axis + 1 :]), axis, 0)
-        # Chosen, not weighed: what a part does not hold must not reach it as 0 * NaN.
-        inside = (taken < ends[:, None]).reshape(count, *(1,) * axis, -1, *(1,) * (y.ndim - axis - 1))
-        sums = jnp.where(inside, parts, 0).sum(axis + 1)
-        y = jnp.moveaxis(sums / lengths.reshape(-1, *(1,) * (y.ndim - 1)).astype(y.dtype), 0, axis)
+    for axis, count in enumerate(size, start=1):
+        y = _means_of_parts(y, axis, count)
     return y.astype(x.dtype)
 
 
@@ -104,6 +96,19 @@ def _even_parts(x, size: tuple[int, ...]) -> tuple[int, ...] | None:
     if any(length % count for length, count in zip(x.shape[1:-1], size)):
         return None
     return tuple(length // count for length, count in zip(x.shape[1:-1], size))
+
+
+def _means_of_parts(y, axis: int, count: int):
+    """`y` with the means of `count` parts in place of a dimension."""
+    starts, ends = _edges(y.shape[axis], count)
+    taken = starts[:, None] + np.arange((ends - starts).max())
+    parts = jnp.take(y, np.minimum(taken, y.shape[axis] - 1).reshape(-1), axis=axis)
+    parts = parts.reshape(*y.shape[:axis], *taken.shape, *y.shape[axis + 1 :])
+    before, behind = (1,) * axis, (1,) * (y.ndim - axis - 1)
+    # Chosen, not weighed: what a part does not hold must not reach it as 0 * NaN.
+    inside = (taken < ends[:, None]).reshape(*before, *taken.shape, *behind)
+    lengths = (ends - starts).astype(y.dtype).reshape(*before, count, *behind)
+    return jnp.where(inside, parts, 0).sum(axis + 1) / lengths
 
 
 def _edges(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:

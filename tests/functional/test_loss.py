@@ -151,17 +151,30 @@ def test_labels_of_a_type_that_holds_no_number_of_classes(dtype, rng):
         assert np.isfinite(narrow) and narrow == wide
 
 
-@pytest.mark.parametrize("mask", [np.ones((4, 1), bool), np.ones(1, bool), np.ones(3, bool), np.ones(4, np.float32)])
-def test_masks_are_one_bool_an_example(mask):
-    logits, mask = jnp.ones((4, 3)), jnp.asarray(mask)
-    for call in (
-        lambda: F.cross_entropy(logits, jnp.zeros(4, jnp.int32), where=mask),
-        lambda: F.multiclass_hinge(logits, jnp.zeros(4, jnp.int32), where=mask),
-        lambda: F.binary_cross_entropy(logits, logits, where=mask),
-        lambda: F.batch_moments(logits[:, None], where=mask),
-    ):
-        with pytest.raises((ValueError, TypeError)):
-            call()
+@pytest.mark.parametrize(
+    ("mask", "error", "message"),
+    [
+        (np.ones((4, 1), bool), ValueError, "where must be (n,), one for each of the 4 examples; its shape is (4, 1)."),
+        (np.ones(1, bool), ValueError, "one for each of the 4 examples; its shape is (1,)."),
+        (np.ones(3, bool), ValueError, "one for each of the 4 examples; its shape is (3,)."),
+        (np.ones(4, np.float32), TypeError, "where must be bool, which examples count; its dtype is float32."),
+    ],
+)
+def test_masks_are_one_bool_an_example(mask, error, message):
+    logits, labels, mask = jnp.ones((4, 3)), jnp.zeros(4, jnp.int32), jnp.asarray(mask)
+    calls = [(F.cross_entropy, labels), (F.multiclass_hinge, labels), (F.binary_cross_entropy, logits)]
+    for loss, given in calls:
+        with pytest.raises(error, match=re.escape(message)):
+            inspect.unwrap(loss)(logits, given, where=mask)
+    with pytest.raises(error, match=re.escape(message)):
+        inspect.unwrap(F.batch_moments)(logits[:, None], where=mask)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 4, 3)])
+def test_logits_are_a_row_an_example(shape):
+    for loss in (F.cross_entropy, F.multiclass_hinge):
+        with pytest.raises(ValueError, match=re.escape(f"takes logits (n, k); their shape is {shape}.")):
+            inspect.unwrap(loss)(jnp.ones(shape), jnp.zeros(shape[0], jnp.int32))
 
 
 def test_confident_answers_keep_their_digits():

@@ -224,15 +224,15 @@ def test_mistakes():
 
 def test_norms_refuse_whole_numbers():
     x, one = jnp.arange(24).reshape(1, 2, 3, 4), jnp.ones(4)
-    for call in (
-        lambda: F.batch_norm(x, one, one, one, one, epsilon=1e-3),
-        lambda: F.layer_norm(x, one, one, epsilon=1e-3),
-        lambda: F.group_norm(x, one, one, groups=2, epsilon=1e-3),
-        lambda: F.local_response_norm(x, size=2, alpha=1.0, beta=1.0, k=1.0),
-        lambda: F.standardize_kernel(x, epsilon=1e-3),
+    for function, arrays, settings in (
+        (F.batch_norm, (one, one, one, one), {"epsilon": 1e-3}),
+        (F.layer_norm, (one, one), {"epsilon": 1e-3}),
+        (F.group_norm, (one, one), {"groups": 2, "epsilon": 1e-3}),
+        (F.local_response_norm, (), {"size": 2, "alpha": 1.0, "beta": 1.0, "k": 1.0}),
+        (F.standardize_kernel, (), {"epsilon": 1e-3}),
     ):
-        with pytest.raises(TypeError):
-            call()
+        with pytest.raises(TypeError, match="takes floating numbers and keeps their dtype; x is int32"):
+            inspect.unwrap(function)(x, *arrays, **settings)
 
 
 def test_no_images():

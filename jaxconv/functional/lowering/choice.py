@@ -7,7 +7,7 @@ it says otherwise, on two Xeon cores (shared with other work), alternating, as `
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxconv.functional.lowering import columns, dense, depthwise, grouped, plain, pointwise, when
+from jaxconv.functional.lowering import columns, dense, depthwise, divided, grouped, plain, pointwise, when
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ INPUT_GRAD = (
     ),
     Row(
         when.beyond_sharded,
-        columns.input_grad_taps,
+        divided.input_grad,
         "where a height is divided among devices, XLA ends the process (window 1, stride 2, padding 1) or gives wrong "
         "numbers (window 5, stride 2, dilation 2, padding (4, 1), 8 rows on 8 devices: 0.95 off)",
     ),
@@ -131,7 +131,7 @@ KERNEL_GRAD = (
     Row(when.depthwise, depthwise.conv_kernel_grad, "3x3x3, 32 channels, 8x14x14, 2 images: 9.1"),
     Row(
         when.beyond_sharded,
-        columns.kernel_grad_taps,
+        divided.kernel_grad,
         "where a height is divided among devices, XLA gives wrong numbers for some of its own forms: 3x3, stride 2, "
         "padding (4, 1), 16 rows on 8 devices: 0.46 off",
     ),

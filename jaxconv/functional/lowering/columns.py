@@ -10,17 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxconv.functional.lowering.chunk import map_over_images
-from jaxconv.functional.lowering.taps import (
-    add,
-    after,
-    offsets,
-    out_space,
-    pad,
-    spread,
-    tap,
-    transposed_padding,
-    untap,
-)
+from jaxconv.functional.lowering.taps import add, after, offsets, out_space, pad, tap, transposed_padding, untap
 
 # Positions in a product of a forward convolution. Measured on 3x3 windows, 128 to 512 channels, 7x7 to 28x28: as fast
 # as 256 and 4096 or faster.
@@ -70,24 +60,6 @@ def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups)
     return map_over_images(grad, dy)
 
 
-def input_grad_taps(dy, kernel, *, space, strides, padding, dilation, groups):
-    """See `plain.conv_input_grad`: a product of `dy` with the kernel's weights at each tap, all groups at once.
-
-    Slices and products alone, which XLA divides among devices along any dimension.
-    """
-    *window, c, _ = kernel.shape
-    kernel = kernel.reshape(*window, c, groups, -1)
-
-    def term(offset, dy):
-        apart = dy.reshape(*dy.shape[:-1], groups, -1)
-        last = apart.ndim - 1
-        dx = lax.dot_general(apart, kernel[offset], (((last,), (2,)), ((last - 1,), (1,))))  # (groups, n, *q, c)
-        return jnp.moveaxis(dx, 0, -2).reshape(*dy.shape[:-1], -1)
-
-    settings = dict(space=space, window=window, strides=strides, padding=padding, dilation=dilation)
-    return spread(term, [(dy, 0)], channels=groups * c, **settings)
-
-
 def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
     """One product of all taps of `x`, a row for each channel (im2col), with `dy`."""
     out, k = dy.shape[1:-1], dy.shape[-1]
@@ -95,21 +67,6 @@ def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
     taps = [tap(by_channel, (0, *i), (1, *strides), (1, *dilation), (x.shape[0], *out)) for i in offsets(window)]
     rows = jnp.concatenate(taps).reshape(len(taps) * x.shape[-1], -1)
     return (rows @ dy.reshape(-1, k)).reshape(*window, x.shape[-1], k)
-
-
-def kernel_grad_taps(x, dy, *, window, strides, padding, dilation, groups):
-    """See `plain.conv_kernel_grad`: a product with `dy` for each tap, all groups at once.
-
-    Slices and products alone, which XLA divides among devices along any dimension.
-    """
-    x, out, rows, group = pad(x, padding), dy.shape[1:-1], tuple(range(dy.ndim - 1)), (dy.ndim - 1,)
-    dy = dy.reshape(*dy.shape[:-1], groups, -1)
-    products = []
-    for offset in offsets(window):
-        seen = tap(x, offset, strides, dilation, out)
-        seen = seen.reshape(*seen.shape[:-1], groups, -1)
-        products.append(lax.dot_general(seen, dy, ((rows, rows), (group, group))))  # (groups, c, k)
-    return jnp.moveaxis(jnp.stack(products), 1, 2).reshape(*window, x.shape[-1] // groups, -1)
 
 
 def kernel_grad_bands(x, dy, *, window, strides, padding, dilation, groups):

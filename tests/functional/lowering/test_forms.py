@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxconv.functional.lowering import chunk, columns, cpu, dense, depthwise, grouped, plain, pointwise
+from jaxconv.functional.lowering import chunk, columns, cpu, dense, depthwise, divided, grouped, plain, pointwise
 from jaxconv.functional.lowering.taps import after
 
 # images, space, channels, features, window, strides, padding, dilation, groups
@@ -55,7 +55,7 @@ INPUT_GRAD = [
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),
     (dense.input_grad_phases, DENSE),
-    (columns.input_grad_taps, [*DENSE, *GROUPS, *POINTS]),
+    (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 KERNEL_GRAD = [
     (pointwise.conv_kernel_grad, POINTS),
@@ -69,7 +69,7 @@ KERNEL_GRAD = [
     (dense.kernel_grad_maps, DENSE),
     (columns.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
     (pointwise.conv_kernel_grad_rows, POINTS),
-    (columns.kernel_grad_taps, [*DENSE, *GROUPS, *POINTS]),
+    (divided.kernel_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from jaxconv.functional.pool import avg_pool, max_pool
-from jaxconv.functional.settings import check_floating, per_dimension, space_rank
+from jaxconv.functional.settings import accumulator, floating_array, known, per_dimension, real_array, space_rank
 
 
 def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) -> Float[Array, "n *out c"]:
@@ -24,15 +24,14 @@ def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) 
         (n, *size, c) in the dtype of `x`; sums are float32 for the half types.
 
     Raises:
-        TypeError: `x` is not floating.
+        TypeError: `x` is not floating, or its space is symbolic (`jax.export`).
         ValueError: `size` is not one positive int a dimension.
     """
-    size = _checked_size(x, size)
-    check_floating("adaptive_avg_pool", x)
+    x, size = floating_array("adaptive_avg_pool", x), _checked_size(x, size)
     parts = _even_parts(x, size)
     if parts is not None:
         return avg_pool(x, parts, strides=parts, padding="VALID")
-    y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    y = x.astype(accumulator(x.dtype))
     for axis, count in enumerate(size, start=1):
         y = _means_of_parts(y, axis, count)
     return y.astype(x.dtype)
@@ -49,10 +48,10 @@ def adaptive_max_pool(x: Real[Array, "n *space c"], size: int | Sequence[int]) -
         (n, *size, c) in the dtype of `x`; the gradient goes to the first maximum.
 
     Raises:
-        TypeError: `x` is not real.
+        TypeError: `x` is not real, or its space is symbolic (`jax.export`).
         ValueError: `size` is not one positive int a dimension.
     """
-    size = _checked_size(x, size)
+    x, size = real_array("adaptive_max_pool", x), _checked_size(x, size)
     parts = _even_parts(x, size)
     if parts is not None:
         return max_pool(x, parts, strides=parts, padding="VALID")
@@ -74,20 +73,26 @@ def global_avg_pool(x: Float[Array, "n *space c"]) -> Float[Array, "n c"]:
         ValueError: `x` has no spatial dimension.
     """
     axes = tuple(range(1, 1 + space_rank(x)))
-    check_floating("global_avg_pool", x)
-    return x.mean(axes, dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
+    x = floating_array("global_avg_pool", x)
+    return x.mean(axes, dtype=accumulator(x.dtype)).astype(x.dtype)
 
 
 def global_max_pool(x: Real[Array, "n *space c"]) -> Real[Array, "n c"]:
     """Maximum over space, (n, c); equal maxima share the gradient.
 
     Raises:
-        ValueError: `x` has no spatial dimension.
+        TypeError: `x` is not real.
+        ValueError: `x` has no spatial dimension, or no position in one.
     """
-    return x.max(tuple(range(1, 1 + space_rank(x))))
+    axes = tuple(range(1, 1 + space_rank(x)))
+    if 0 in x.shape[1:-1]:
+        raise ValueError(f"There is no maximum of no positions; x has shape {x.shape}.")
+    return real_array("global_max_pool", x).max(axes)
 
 
 def _checked_size(x, size) -> tuple[int, ...]:
+    for length in x.shape[1:-1]:
+        known(length, f"an adaptive pool of {length} positions")
     return per_dimension("size", size, space_rank(x))
 
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from jaxconv.functional.settings import whole
+
 
 def random_shift(key: Key[Array, ""], x: Float[Array, "n h w c"], *, pixels: int) -> Float[Array, "n h w c"]:
     """Each image moved by up to `pixels` in each direction; what comes in at the edge is the edge repeated.
@@ -17,10 +19,11 @@ def random_shift(key: Key[Array, ""], x: Float[Array, "n h w c"], *, pixels: int
         pixels: the largest shift, in pixels.
 
     Raises:
-        ValueError: if `pixels` is negative.
+        TypeError: `pixels` is no whole number.
+        ValueError: `pixels` is negative, or `x` not (n, h, w, c).
     """
-    if pixels < 0:
-        raise ValueError(f"pixels must be zero or positive; got {pixels}.")
+    _check_images("random_shift", x)
+    pixels = whole("pixels", pixels, 0)
     padded = jnp.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0)), mode="edge")
     corners = jax.random.randint(key, (x.shape[0], 2), 0, 2 * pixels + 1)
 
@@ -36,6 +39,15 @@ def random_flip(key: Key[Array, ""], x: Float[Array, "n h w c"]) -> Float[Array,
     Args:
         key: a random key.
         x: images (n, h, w, c).
+
+    Raises:
+        ValueError: `x` is not (n, h, w, c).
     """
+    _check_images("random_flip", x)
     flip = jax.random.bernoulli(key, 0.5, (x.shape[0], 1, 1, 1))
     return jnp.where(flip, x[:, :, ::-1], x)
+
+
+def _check_images(name: str, x) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"{name} takes images (n, h, w, c); x has shape {x.shape}.")

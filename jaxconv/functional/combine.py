@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jaxconv.functional.adaptive import global_avg_pool
-from jaxconv.functional.settings import per_dimension, space_rank, whole
+from jaxconv.functional.settings import check_rank, known, number, per_dimension, space_rank, whole
 
 
 def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array], Array]]) -> Float[Array, "n *out k"]:
@@ -62,8 +62,9 @@ def squeeze_excite(
 
     Raises:
         TypeError: arrays of more than one dtype.
-        ValueError: kernels or biases that do not lead from c channels back to c.
+        ValueError: `x` has no spatial dimension, or kernels or biases that do not lead from c channels back to c.
     """
+    space_rank(x)
     channels, hidden = x.shape[-1], reduce_kernel.shape[-1]
     arrays = reduce_kernel, reduce_bias, expand_kernel, expand_bias
     shapes = tuple(array.shape for array in arrays)
@@ -98,11 +99,12 @@ def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKey
         (n, ...) in the dtype of `x`.
 
     Raises:
+        TypeError: `rate` is no number.
         ValueError: `rate` outside of [0, 1).
     """
+    rate = number("rate", rate)
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be a probability below 1; got {rate}.")
-    rate = float(rate)  # a NumPy scalar would widen half types
     kept = jax.random.bernoulli(key, 1.0 - rate, (x.shape[0], *(1,) * (x.ndim - 1)))
     return jnp.where(kept, x / (1 - rate), 0)
 
@@ -115,10 +117,12 @@ def channel_shuffle(x: Shaped[Array, "n *space c"], groups: int) -> Shaped[Array
         groups: number of blocks.
 
     Raises:
-        ValueError: `groups` does not divide c.
+        TypeError: `groups` is no whole number.
+        ValueError: `x` has no channel axis beside the batch, or `groups` does not divide c.
     """
-    channels = x.shape[-1]
-    if channels % whole("groups", groups, 1):
+    check_rank("(n, *space, c)", x, 2)
+    x, channels, groups = jnp.asarray(x), x.shape[-1], whole("groups", groups, 1)
+    if channels % groups:
         raise ValueError(f"groups must divide the channels; x has {channels}, groups={groups}.")
     split = x.reshape(*x.shape[:-1], groups, channels // groups)
     return split.swapaxes(-1, -2).reshape(x.shape)
@@ -135,14 +139,17 @@ def space_to_depth(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -
         block: pixels of a block, one int or one a dimension.
 
     Raises:
+        TypeError: the space is symbolic (`jax.export`), and `block` is not known to divide it.
         ValueError: `block` does not divide the space, or there is none.
     """
     rank = space_rank(x)
     block = per_dimension("block", block, rank)
-    if any(size % side for size, side in zip(x.shape[1:-1], block)):
+    if any(known(size % side, f"a block of {side} in {size} positions") for size, side in zip(x.shape[1:-1], block)):
         raise ValueError(f"block must divide the space; x has shape {x.shape}, block={block}.")
     coarse = tuple(size // side for size, side in zip(x.shape[1:-1], block))
-    split = x.reshape(x.shape[0], *_interleaved(coarse, block), x.shape[-1])
+    split = jnp.asarray(x)
+    for axis, pair in zip(range(1, 2 * rank, 2), zip(coarse, block)):
+        split = split.reshape(*split.shape[:axis], *pair, *split.shape[axis + 1 :])
     outer, inner = range(1, 2 * rank + 1, 2), range(2, 2 * rank + 2, 2)
     channels = math.prod(block) * x.shape[-1]
     return split.transpose(0, *outer, *inner, 2 * rank + 1).reshape(x.shape[0], *coarse, channels)
@@ -165,11 +172,9 @@ def depth_to_space(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -
             f"The block's {math.prod(block)} pixels must divide the channels; x has shape {x.shape}, block={block}."
         )
     channels = x.shape[-1] // math.prod(block)
-    split = x.reshape(*x.shape[:-1], *block, channels)
+    split = jnp.asarray(x).reshape(*x.shape[:-1], *block, channels)
     order = reduce(tuple.__add__, ((1 + i, 1 + rank + i) for i in range(rank)))
-    fine = (size * side for size, side in zip(x.shape[1:-1], block))
-    return split.transpose(0, *order, 2 * rank + 1).reshape(x.shape[0], *fine, channels)
-
-
-def _interleaved(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(number for pair in zip(first, second) for number in pair)
+    joined = split.transpose(0, *order, 2 * rank + 1)
+    for axis, (size, side) in enumerate(zip(x.shape[1:-1], block), start=1):
+        joined = joined.reshape(*joined.shape[:axis], size * side, *joined.shape[axis + 2 :])
+    return joined

@@ -43,11 +43,13 @@ def conv(
         (n, *out, k) in the dtype of `x`, with `out` as `window.output_shape` says.
 
     Raises:
-        TypeError: the dtypes differ or are not floating.
+        TypeError: the dtypes differ or are not floating, or the space is symbolic (`jax.export`) where the padding
+            depends on it.
         ValueError: rank or channel mismatch, a bad setting, or an empty output.
     """
     rank = _rank(x, kernel)
-    _check_groups(x.shape[-1], kernel.shape, whole("groups", groups, 1))
+    groups = whole("groups", groups, 1)
+    _check_groups(x.shape[-1], kernel.shape, groups)
     strides, dilation = per_dimension("strides", strides, rank), per_dimension("dilation", dilation, rank)
     pairs = sizes.padding_pairs(x.shape[1:-1], kernel.shape[:-2], strides=strides, padding=padding, dilation=dilation)
     return lowering.conv(x, kernel, strides=strides, padding=pairs, dilation=dilation, groups=groups)
@@ -153,7 +155,8 @@ def conv_transpose(
         ValueError: rank or channel mismatch, a bad setting, or an empty output.
     """
     rank = _rank(x, kernel)
-    _check_groups(x.shape[-1], kernel.shape, whole("groups", groups, 1))
+    groups = whole("groups", groups, 1)
+    _check_groups(x.shape[-1], kernel.shape, groups)
     strides, dilation = per_dimension("strides", strides, rank), per_dimension("dilation", dilation, rank)
     extra = per_dimension("output_padding", output_padding, rank, least=0)
     space, pairs, behind = zip(

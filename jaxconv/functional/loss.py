@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, Real
 
-from jaxconv.functional.settings import check_mask
+from jaxconv.functional.settings import accumulator, check_mask, number
 
 
 def cross_entropy(
@@ -26,9 +26,10 @@ def cross_entropy(
         A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
-        TypeError: `where` is not of bool.
+        TypeError: `where` is not of bool, or `smoothing` no number.
         ValueError: labels that fit neither form, logits or a mask of another rank, or `smoothing` outside of [0, 1].
     """
+    smoothing = number("smoothing", smoothing)
     if not 0 <= smoothing <= 1:
         raise ValueError(f"smoothing must lie in [0, 1]; got {smoothing}.")
     _check_rank("cross_entropy", logits)
@@ -65,15 +66,15 @@ def multiclass_hinge(
         A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
-        TypeError: `where` is not of bool.
+        TypeError: `where` is not of bool, or `margin` no number.
         ValueError: labels that are not (n,) whole numbers, or logits or a mask of another rank.
     """
     _check_rank("multiclass_hinge", logits)
     labels = _hard("multiclass_hinge", logits, labels)
     logits = _counting(logits, where)
     right = _of_class(logits, labels)
-    wrong = jnp.arange(logits.shape[-1])[None] != labels[:, None]
-    violations = jnp.maximum(logits - right[:, None] + margin, 0)
+    wrong = ~_chosen(logits, labels)
+    violations = jnp.maximum(logits - right[:, None] + number("margin", margin), 0)
     return _mean(jnp.where(wrong, violations, 0).sum(-1), where)
 
 
@@ -116,7 +117,8 @@ def _counting(x, where):
     Whatever is there must not reach a gradient as 0 * NaN.
     """
     check_mask(where, x)
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = jnp.asarray(x)
+    x = x.astype(accumulator(x.dtype))
     return x if where is None else jnp.where(where.reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
 
 
@@ -127,7 +129,8 @@ def _hard(name: str, logits, labels):
             f"{name} takes whole-numbered labels (n,){soft} for logits (n, k); labels are {labels.dtype} of shape "
             f"{labels.shape}, logits have shape {logits.shape}."
         )
-    return labels.astype(jnp.promote_types(labels.dtype, jnp.int32))  # a narrow type may not hold the number of classes
+    labels = jnp.asarray(labels)
+    return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels  # a narrow one may not hold k
 
 
 def _check_rank(name: str, logits) -> None:
@@ -135,10 +138,14 @@ def _check_rank(name: str, logits) -> None:
         raise ValueError(f"{name} takes logits (n, k); their shape is {logits.shape}.")
 
 
+def _chosen(scores, labels):
+    """Whether an entry (n, k) is that of its example's label."""
+    return jnp.arange(scores.shape[-1], dtype=labels.dtype)[None] == labels[:, None]
+
+
 def _of_class(scores, labels):
     """scores[i, labels[i]], NaN where there is no such class."""
-    chosen = jnp.arange(scores.shape[-1])[None] == labels[:, None]
-    picked = jnp.where(chosen, scores, 0).sum(-1)
+    picked = jnp.where(_chosen(scores, labels), scores, 0).sum(-1)
     return jnp.where((labels >= 0) & (labels < scores.shape[-1]), picked, jnp.nan)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxconv.functional.settings import check_floating, check_mask, whole
+from jaxconv.functional.settings import accumulator, check_mask, check_rank, floating_array, whole
 
 
 def batch_moments(
@@ -27,12 +27,14 @@ def batch_moments(
         mean (c,) and variance (c,).
 
     Raises:
-        TypeError: `where` is not of bool.
-        ValueError: `where` is not (n,).
+        TypeError: `x` is not floating, or `where` not of bool.
+        ValueError: `x` has no channel axis beside the batch, or `where` is not (n,).
     """
+    x = floating_array("batch_moments", x)
+    check_rank("(n, *space, c)", x, 2)
     check_mask(where, x)
     axes = tuple(range(x.ndim - 1))
-    x = x.astype(_accumulator(x))
+    x = x.astype(accumulator(x.dtype))
     if where is None:
         return _channel_moments(x)
     mask = where.reshape(-1, *(1,) * (x.ndim - 1))
@@ -66,12 +68,13 @@ def batch_norm(
 
     Raises:
         TypeError: `x` is not floating.
-        ValueError: a statistic or parameter that is not (c,).
+        ValueError: `x` has no channel axis beside the batch, or a statistic or parameter that is not (c,).
     """
-    check_floating("batch_norm", x)
+    x = floating_array("batch_norm", x)
+    check_rank("(n, *space, c)", x, 2)
     _check_channels(x, mean=mean, variance=variance, scale=scale, bias=bias)
-    wide = x.astype(_accumulator(x))
-    factor = lax.rsqrt(variance.astype(wide.dtype) + epsilon) * scale
+    wide = x.astype(accumulator(x.dtype))
+    factor = lax.rsqrt(variance.astype(wide.dtype) + epsilon) * scale.astype(wide.dtype)
     return _scaled_about(wide, mean.astype(wide.dtype), factor, bias.astype(wide.dtype)).astype(x.dtype)
 
 
@@ -93,11 +96,12 @@ def layer_norm(
 
     Raises:
         TypeError: `x` is not floating.
-        ValueError: `scale` or `bias` is not (c,).
+        ValueError: `x` has no dimension, or `scale` or `bias` is not (c,).
     """
-    check_floating("layer_norm", x)
+    x = floating_array("layer_norm", x)
+    check_rank("(*batch, c)", x, 1)
     _check_channels(x, scale=scale, bias=bias)
-    return _affine(_normalized(x.astype(_accumulator(x)), (-1,), epsilon), scale, bias).astype(x.dtype)
+    return _affine(_normalized(x.astype(accumulator(x.dtype)), (-1,), epsilon), scale, bias).astype(x.dtype)
 
 
 def group_norm(
@@ -122,17 +126,20 @@ def group_norm(
 
     Raises:
         TypeError: `x` is not floating, or `groups` no whole number.
-        ValueError: `groups` does not divide c, or `scale` or `bias` is not (c,).
+        ValueError: `x` has no channel axis beside the batch, `groups` is below 1 or does not divide c, or `scale` or
+            `bias` is not (c,).
     """
-    check_floating("group_norm", x)
+    x = floating_array("group_norm", x)
+    check_rank("(n, *space, c)", x, 2)
     _check_channels(x, scale=scale, bias=bias)
     channels = x.shape[-1]
-    groups = whole("groups", groups, 0)
-    if groups < 1 or channels % groups:
+    groups = whole("groups", groups, 1)
+    if channels % groups:
         raise ValueError(f"groups must divide the channels; x has {channels}, groups={groups}.")
-    places = math.prod(x.shape[1:-1])
-    split = x.astype(_accumulator(x)).reshape(x.shape[0], places, groups, channels // groups)
-    normalized = _normalized(split, (1, 3), epsilon).reshape(x.shape)
+    # One dimension is split or joined at a time: more in one reshape JAX refuses over Explicit mesh axes.
+    lines = x.astype(accumulator(x.dtype)).reshape(x.shape[0], math.prod(x.shape[1:-1]), channels)
+    split = lines.reshape(*lines.shape[:-1], groups, channels // groups)
+    normalized = _normalized(split, (1, 3), epsilon).reshape(lines.shape).reshape(x.shape)
     return _affine(normalized, scale, bias).astype(x.dtype)
 
 
@@ -157,11 +164,12 @@ def local_response_norm(
 
     Raises:
         TypeError: `x` is not floating, or `size` no whole number.
-        ValueError: `size` below 1.
+        ValueError: `x` has no channel axis beside the batch, or `size` is below 1.
     """
-    check_floating("local_response_norm", x)
+    x = floating_array("local_response_norm", x)
+    check_rank("(n, *space, c)", x, 2)
     size = whole("size", size, 1)
-    wide = x.astype(_accumulator(x))
+    wide = x.astype(accumulator(x.dtype))
     borders = ((0, 0),) * (x.ndim - 1) + ((size // 2, (size - 1) // 2),)
     squares = jnp.pad(jnp.square(wide), borders)
     total = sum(squares[..., shift : shift + x.shape[-1]] for shift in range(size))
@@ -187,17 +195,13 @@ def standardize_kernel(
         TypeError: `kernel` is not floating.
         ValueError: `gain` is not (k,).
     """
-    check_floating("standardize_kernel", kernel)
+    kernel = floating_array("standardize_kernel", kernel)
     axes = tuple(range(kernel.ndim - 1))
-    normalized = _normalized(kernel.astype(_accumulator(kernel)), axes, epsilon)
+    normalized = _normalized(kernel.astype(accumulator(kernel.dtype)), axes, epsilon)
     if gain is not None:
         _check_channels(kernel, gain=gain)
         normalized *= _over_channels(gain, normalized)
     return normalized.astype(kernel.dtype)
-
-
-def _accumulator(x):
-    return jnp.promote_types(x.dtype, jnp.float32)
 
 
 def _moments(x, axes: tuple[int, ...], *, keepdims: bool):
@@ -249,8 +253,8 @@ def _affine(x, scale, bias):
 
 
 def _over_channels(vector, x):
-    """`vector` (c,) with the rank of `x`, so that it broadcasts over everything but channels."""
-    return vector.reshape(*(1,) * (x.ndim - 1), -1)
+    """`vector` (c,) with the rank and the dtype of `x`, so that it broadcasts over everything but channels."""
+    return vector.astype(x.dtype).reshape(*(1,) * (x.ndim - 1), -1)
 
 
 def _check_channels(x, **vectors) -> None:

@@ -14,7 +14,17 @@ from jaxtyping import Array, Float, Real
 
 from jaxconv.functional import lowering, sizes
 from jaxconv.functional.conv import depthwise_conv
-from jaxconv.functional.settings import Padding, check_floating, padding_per_dimension, per_dimension, space_rank
+from jaxconv.functional.settings import (
+    Padding,
+    accumulator,
+    floating_array,
+    known,
+    number,
+    padding_per_dimension,
+    per_dimension,
+    real_array,
+    space_rank,
+)
 
 
 def max_pool(
@@ -38,11 +48,10 @@ def max_pool(
         (n, *out, c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not real.
+        TypeError: `x` is not real, or its space is symbolic (`jax.export`) where the padding depends on it.
         ValueError: wrong rank, a bad setting, a place that could see padding only, or an empty output.
     """
-    if not (jnp.issubdtype(x.dtype, jnp.floating) or jnp.issubdtype(x.dtype, jnp.integer)):
-        raise TypeError(f"max_pool takes real numbers; x is {x.dtype}.")
+    x = real_array("max_pool", x)
     window, strides, _, pairs = _geometry(x, window, strides, padding, ceil_mode)
     return lowering.max_pool(x, window=window, strides=strides, padding=pairs)
 
@@ -71,12 +80,12 @@ def avg_pool(
         (n, *out, c) in the dtype of `x`; sums are float32 for the half types.
 
     Raises:
-        TypeError: `x` is not floating.
+        TypeError: `x` is not floating, or its space is symbolic (`jax.export`).
         ValueError: wrong rank, a bad setting, a place that could see padding only, or an empty output.
     """
-    check_floating("avg_pool", x)
+    x = floating_array("avg_pool", x)
     window, strides, stated, pairs = _geometry(x, window, strides, padding, ceil_mode)
-    accumulated = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    accumulated = x.astype(accumulator(x.dtype))
     total = lowering.sum_pool(accumulated, window=window, strides=strides, padding=pairs)
     counted = stated if count_include_pad else ((0, 0),) * len(stated)
     counts = _counts(x.shape[1:-1], window, strides, pairs, counted)
@@ -107,16 +116,16 @@ def lp_pool(
         (n, *out, c) in the dtype of `x`; sums are float32 for the half types.
 
     Raises:
-        TypeError: `x` is not floating.
+        TypeError: `x` is not floating, or `p` no number.
         ValueError: `p` not above 0, wrong rank, a bad setting, or an empty output.
     """
-    check_floating("lp_pool", x)
+    x, p = floating_array("lp_pool", x), number("p", p)
     if not p > 0:
         raise ValueError(f"p must be above 0; got {p}.")
     if p == math.inf:
         return max_pool(jnp.abs(x), window, strides=strides, padding=padding)
     window, strides, _, pairs = _geometry(x, window, strides, padding, ceil_mode=False)
-    accumulated = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    accumulated = x.astype(accumulator(x.dtype))
     powers = jnp.square(accumulated) if p == 2 else _power(jnp.abs(accumulated), p)
     total = lowering.sum_pool(powers, window=window, strides=strides, padding=pairs)
     return _power(total, 1 / p).astype(x.dtype)
@@ -141,7 +150,7 @@ def blur_pool(
         TypeError: `x` is not floating.
         ValueError: wrong rank, a bad setting, or a border too wide to reflect.
     """
-    check_floating("blur_pool", x)
+    x = floating_array("blur_pool", x)
     rank = space_rank(x)
     window, strides = per_dimension("window", window, rank), per_dimension("strides", strides, rank)
     border = tuple((stride - 1 + taps - 1) // 2 for taps, stride in zip(window, strides))
@@ -181,6 +190,7 @@ def _counts(space, window, strides, pairs, counted) -> np.ndarray:
     """How many positions each place averages, (1, *out, 1): those in `space` widened by `counted`."""
     each = []
     for size, positions, stride, (low, high), (before, behind) in zip(space, window, strides, pairs, counted):
+        size = known(size, f"avg_pool over {size} positions")
         starts = np.arange(0, size + low + high - positions + 1, stride) - low
         each.append(np.minimum(starts + positions, size + behind) - np.maximum(starts, -before))
     return reduce(np.multiply.outer, each)[None, ..., None]

@@ -1,10 +1,11 @@
 """Settings as callers may write them, made full: one value for every spatial dimension; and what arrays must be."""
 
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, SupportsFloat
 
 import jax.numpy as jnp
+from jax import Array, export
 
 _PADDING_RULE = '"SAME", "SAME_LOWER", "VALID", an int or one (low, high) pair a dimension'
 NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
@@ -29,6 +30,54 @@ def whole(name: str, value: Any, least: int) -> int:
     if number < least:
         raise ValueError(f"{name} must be at least {least}; got {number}.")
     return number
+
+
+def number(name: str, value: Any) -> int | float:
+    """`value` as a Python number, which takes the dtype of the arrays that it meets.
+
+    Raises:
+        TypeError: `value` is no number.
+    """
+    message = f"{name} must be a number, known when traced; got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+        raise TypeError(message)
+    try:
+        return value if isinstance(value, int) else float(value)
+    except TypeError as error:
+        raise TypeError(message) from error
+
+
+def spatial_size(size: Any) -> Any:
+    """`size` as an int that is at least 1, or as the symbol of `jax.export` that it is.
+
+    Raises:
+        TypeError: `size` is neither.
+        ValueError: it is smaller than 1.
+    """
+    return size if export.is_symbolic_dim(size) else whole("size", size, 1)
+
+
+def known(value: Any, purpose: str) -> Any:
+    """`value`, which follows from spatial sizes, if it is no symbol of `jax.export`.
+
+    Raises:
+        TypeError: it is.
+    """
+    if export.is_symbolic_dim(value):
+        raise TypeError(f"Spatial sizes must be known, only the batch may be symbolic, for {purpose}.")
+    return value
+
+
+def spatial_sizes(space: Any) -> tuple[Any, ...]:
+    """`spatial_size` of every dimension.
+
+    Raises:
+        TypeError: `space` is no sequence of sizes.
+        ValueError: a size is smaller than 1.
+    """
+    if isinstance(space, str) or not isinstance(space, Iterable):
+        raise TypeError(f"space must be a sequence of sizes, one for each spatial dimension; got {space!r}.")
+    return tuple(map(spatial_size, space))
 
 
 def per_dimension(name: str, value: Any, rank: int, *, least: int = 1) -> tuple[int, ...]:
@@ -82,19 +131,46 @@ def space_rank(x) -> int:
     Raises:
         ValueError: there is none.
     """
-    if x.ndim < 3:
-        raise ValueError(f"x must be (n, *space, c) with at least one spatial dimension; its shape is {x.shape}.")
+    check_rank("(n, *space, c) with at least one spatial dimension", x, 3)
     return x.ndim - 2
 
 
-def check_floating(name: str, x) -> None:
-    """Accepts `x` for the function `name` if it is floating.
+def check_rank(layout: str, x, least: int) -> None:
+    """Accepts `x` if it has at least as many dimensions as its layout.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if x.ndim < least:
+        raise ValueError(f"x must be {layout}; its shape is {x.shape}.")
+
+
+def floating_array(name: str, x) -> Array:
+    """`x` as an array of JAX, if it is floating, for the function `name`.
 
     Raises:
         TypeError: it is not.
     """
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"{name} takes floating numbers and keeps their dtype; x is {x.dtype}.")
+    return jnp.asarray(x)
+
+
+def real_array(name: str, x) -> Array:
+    """`x` as an array of JAX, if it holds floating or whole numbers, for the function `name`.
+
+    Raises:
+        TypeError: it does not.
+    """
+    if not (jnp.issubdtype(x.dtype, jnp.floating) or jnp.issubdtype(x.dtype, jnp.integer)):
+        raise TypeError(f"{name} takes real numbers; x is {x.dtype}.")
+    return jnp.asarray(x)
+
+
+def accumulator(dtype) -> jnp.dtype:
+    """The dtype of sums of `dtype`: itself if it is floating and no half type, else float32."""
+    wide = jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize >= 4
+    return jnp.dtype(dtype if wide else jnp.float32)
 
 
 def check_mask(where, x) -> None:

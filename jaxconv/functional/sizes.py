@@ -1,13 +1,22 @@
 """How many places a window has, and the padding that a setting stands for: plain Python on ints.
 
 A window of W positions with dilation d covers d (W - 1) + 1 of them, its extent F. On L positions padded by P on each
-side it has (L - F + 2P) / S + 1 places at stride S, rounded down. `window` offers these functions to users.
+side it has (L - F + 2P) / S + 1 places at stride S, rounded down. `window` offers these functions to users. A size may
+be a symbol of `jax.export` where the padding does not depend on it.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from jaxconv.functional.settings import Padding, padding_per_dimension, per_dimension, whole
+from jaxconv.functional.settings import (
+    Padding,
+    known,
+    padding_per_dimension,
+    per_dimension,
+    spatial_size,
+    spatial_sizes,
+    whole,
+)
 
 
 def extent(window: int, dilation: int = 1) -> int:
@@ -33,12 +42,13 @@ def explicit_padding(
         ceil_mode: round the number of places up instead of down.
 
     Raises:
+        TypeError: a setting that is no whole number, or a size that is not known where the padding depends on it.
         ValueError: a bad setting, or the window has no place.
     """
+    size, stride, covered = spatial_size(size), whole("stride", stride, 1), extent(window, dilation)
     low, high = stated_padding(size, window, stride=stride, padding=padding, dilation=dilation)
-    covered = extent(window, dilation)
     if ceil_mode:
-        high = max(high, _ceil_high(size, low, high, covered, stride))
+        high = max(high, _ceil_high(known(size, f"ceil_mode over {size} positions"), low, high, covered, stride))
     if size + low + high < covered:
         raise ValueError(
             "An output would be empty: the window, dilation * (window - 1) + 1, must fit into low + size + high; "
@@ -52,9 +62,10 @@ def stated_padding(size: int, window: int, *, stride: int = 1, padding: Any, dil
     """The (low, high) that `padding` names, whether or not the window then has a place.
 
     Raises:
+        TypeError: a setting that is no whole number, or a size that is not known where the padding depends on it.
         ValueError: a bad setting.
     """
-    size, stride, covered = whole("size", size, 1), whole("stride", stride, 1), extent(window, dilation)
+    size, stride, covered = spatial_size(size), whole("stride", stride, 1), extent(window, dilation)
     pair = _one_pair(padding)
     return _named_pads(pair, size, covered, stride) if isinstance(pair, str) else pair
 
@@ -67,6 +78,7 @@ def output_size(
     That is ceil(size / stride) for "SAME" and ceil((size - F + 1) / stride) for "VALID". The arguments and errors are
     those of `explicit_padding`.
     """
+    size, stride = spatial_size(size), whole("stride", stride, 1)
     low, high = explicit_padding(size, window, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
     return (size + low + high - extent(window, dilation)) // stride + 1
 
@@ -80,10 +92,11 @@ def transposed_size(
     it is TensorFlow's size * stride, for "VALID" TensorFlow's size * stride + max(F - stride, 0).
 
     Raises:
+        TypeError: a setting that is no whole number.
         ValueError: a bad setting, an empty output, or an `output_padding` that is not smaller than the larger of stride
             and dilation, or that goes with a named padding.
     """
-    size, stride = whole("size", size, 1), whole("stride", stride, 1)
+    size, stride, dilation = spatial_size(size), whole("stride", stride, 1), whole("dilation", dilation, 1)
     extra, covered = whole("output_padding", output_padding, 0), extent(window, dilation)
     pair = _one_pair(padding)
     if isinstance(pair, str):
@@ -110,7 +123,7 @@ def transposed_size(
 
 def padding_pairs(
     space: Sequence[int],
-    window: Sequence[int],
+    window: int | Sequence[int],
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding,
@@ -118,16 +131,15 @@ def padding_pairs(
     ceil_mode: bool = False,
 ) -> tuple[tuple[int, int], ...]:
     """`explicit_padding` of every spatial dimension; a single int setting stands for all of them."""
-    rank = len(space)
     return tuple(
         explicit_padding(size, positions, stride=stride, padding=pad, dilation=gap, ceil_mode=ceil_mode)
-        for size, positions, stride, pad, gap in _dimensions(space, window, strides, padding, dilation, rank)
+        for size, positions, stride, pad, gap in _dimensions(space, window, strides, padding, dilation)
     )
 
 
 def output_shape(
     space: Sequence[int],
-    window: Sequence[int],
+    window: int | Sequence[int],
     *,
     strides: int | Sequence[int] = 1,
     padding: Padding,
@@ -135,14 +147,15 @@ def output_shape(
     ceil_mode: bool = False,
 ) -> tuple[int, ...]:
     """`output_size` of every spatial dimension; a single int setting stands for all of them."""
-    rank = len(space)
     return tuple(
         output_size(size, positions, stride=stride, padding=pad, dilation=gap, ceil_mode=ceil_mode)
-        for size, positions, stride, pad, gap in _dimensions(space, window, strides, padding, dilation, rank)
+        for size, positions, stride, pad, gap in _dimensions(space, window, strides, padding, dilation)
     )
 
 
-def _dimensions(space, window, strides, padding, dilation, rank):
+def _dimensions(space, window, strides, padding, dilation):
+    space = spatial_sizes(space)
+    rank = len(space)
     return zip(
         space,
         per_dimension("window", window, rank),
@@ -163,7 +176,8 @@ def _named_pads(name: str, size: int, covered: int, stride: int) -> tuple[int, i
     if name == "VALID":
         return 0, 0
     places = -(-size // stride)
-    total = max((places - 1) * stride + covered - size, 0)
+    total = known((places - 1) * stride + covered - size, f"padding={name!r} at stride {stride} over {size} positions")
+    total = max(total, 0)
     smaller, larger = total // 2, total - total // 2
     return (smaller, larger) if name == "SAME" else (larger, smaller)
 

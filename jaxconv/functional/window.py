@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from jaxconv.functional.settings import Padding, whole
+from jaxconv.functional.settings import Padding, per_dimension, spatial_sizes, whole
 from jaxconv.functional.sizes import (
     explicit_padding,
     extent,
@@ -69,8 +69,13 @@ class ReceptiveField:
         return self.start + (self.size - 1) / 2
 
     def span(self, unit: int) -> tuple[int, int]:
-        """First and last input position that output `unit` depends on; either may lie in the padding."""
-        first = self.start + unit * self.stride
+        """First and last input position that output `unit` depends on; either may lie in the padding.
+
+        Raises:
+            TypeError: `unit` is no whole number.
+            ValueError: it is negative.
+        """
+        first = self.start + whole("unit", unit, 0) * self.stride
         return first, first + self.size - 1
 
     def then(self, following: "ReceptiveField") -> "ReceptiveField":
@@ -102,11 +107,13 @@ def receptive_field(layers: Iterable[Sequence[Any]], size: int | None = None) ->
         size: input positions. Needed only where a padding depends on it: "SAME" at a stride above 1.
 
     Raises:
-        ValueError: `size` is needed and absent, a bad setting, or a layer whose output would be empty.
+        TypeError: a setting that is no whole number.
+        ValueError: `size` is needed and absent, a bad setting, or a layer that has too few fields or too many, or
+            whose output would be empty.
     """
     field = ReceptiveField()
-    for number, layer in enumerate(Layer(*layer) for layer in layers):
-        window, stride, padding, dilation, ceil_mode = layer
+    for number, layer in enumerate(layers):
+        window, stride, padding, dilation, ceil_mode = _as_layer(layer, number)
         if size is None and padding in ("SAME", "SAME_LOWER") and stride != 1:
             raise ValueError(
                 f"{padding!r} padding at stride {stride} depends on the input's size; "
@@ -119,6 +126,16 @@ def receptive_field(layers: Iterable[Sequence[Any]], size: int | None = None) ->
         if size is not None:
             size = output_size(size, window, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
     return field
+
+
+def _as_layer(fields: Any, number: int) -> Layer:
+    try:
+        return Layer(*fields)
+    except TypeError as error:
+        raise ValueError(
+            "A layer must be (window, stride, padding), with dilation and ceil_mode behind if they are set; "
+            f"layer {number} of the stack is {fields!r}."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -143,7 +160,7 @@ class Cost:
 
 def conv_cost(
     space: Sequence[int],
-    window: Sequence[int],
+    window: int | Sequence[int],
     in_channels: int,
     out_channels: int,
     *,
@@ -155,16 +172,17 @@ def conv_cost(
     """Weights and multiply-adds of a convolution of an input (*space, in_channels).
 
     Raises:
+        TypeError: a setting that is no whole number, or a `space` that is no sequence of sizes.
         ValueError: a bad setting, an empty output, or channels that `groups` does not divide.
     """
     out = output_shape(space, window, strides=strides, padding=padding, dilation=dilation)
-    weights = _weights_per_place(window, in_channels, out_channels, groups)
-    return Cost(weights, out_channels, math.prod(out) * weights)
+    weights, features = _weights_per_place(window, len(out), in_channels, out_channels, groups)
+    return Cost(weights, features, math.prod(out) * weights)
 
 
 def unshared_cost(
     space: Sequence[int],
-    window: Sequence[int],
+    window: int | Sequence[int],
     in_channels: int,
     out_channels: int,
     *,
@@ -177,14 +195,15 @@ def unshared_cost(
 
     The arguments and errors are those of `conv_cost`. Sharing saves the factor of the number of places.
     """
-    places = math.prod(output_shape(space, window, strides=strides, padding=padding, dilation=dilation))
-    weights = _weights_per_place(window, in_channels, out_channels, groups)
-    return Cost(places * weights, places * out_channels, places * weights)
+    out = output_shape(space, window, strides=strides, padding=padding, dilation=dilation)
+    weights, features = _weights_per_place(window, len(out), in_channels, out_channels, groups)
+    places = math.prod(out)
+    return Cost(places * weights, places * features, places * weights)
 
 
 def dense_cost(
     space: Sequence[int],
-    window: Sequence[int],
+    window: int | Sequence[int],
     in_channels: int,
     out_channels: int,
     *,
@@ -198,18 +217,18 @@ def dense_cost(
     The arguments and errors are those of `conv_cost`.
     """
     out = output_shape(space, window, strides=strides, padding=padding, dilation=dilation)
-    _weights_per_place(window, in_channels, out_channels, groups)
-    outputs = math.prod(out) * out_channels
-    weights = math.prod(space) * in_channels * outputs
-    return Cost(weights, outputs, weights)
+    _, features = _weights_per_place(window, len(out), in_channels, out_channels, groups)
+    inputs, outputs = math.prod(spatial_sizes(space)) * whole("in_channels", in_channels, 1), math.prod(out) * features
+    return Cost(inputs * outputs, outputs, inputs * outputs)
 
 
-def _weights_per_place(window: Sequence[int], in_channels: int, out_channels: int, groups: int) -> int:
-    whole("in_channels", in_channels, 1)
-    whole("out_channels", out_channels, 1)
-    if in_channels % whole("groups", groups, 1) or out_channels % groups:
+def _weights_per_place(window, rank: int, in_channels: int, out_channels: int, groups: int) -> tuple[int, int]:
+    """The weights of one place of a window and the channels that they make."""
+    channels, features = whole("in_channels", in_channels, 1), whole("out_channels", out_channels, 1)
+    groups = whole("groups", groups, 1)
+    if channels % groups or features % groups:
         raise ValueError(
             "groups must divide the channels that go in and those that come out; "
-            f"got groups={groups}, in_channels={in_channels}, out_channels={out_channels}."
+            f"got groups={groups}, in_channels={channels}, out_channels={features}."
         )
-    return math.prod(window) * (in_channels // groups) * out_channels
+    return math.prod(per_dimension("window", window, rank)) * (channels // groups) * features, features

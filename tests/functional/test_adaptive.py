@@ -77,3 +77,25 @@ def test_averages_of_whole_numbers_are_refused(size):
 def test_what_a_part_does_not_hold_does_not_reach_it():
     x = jnp.asarray([1.0, 2.0, 3.0, 4.0, jnp.inf]).reshape(1, 5, 1)
     np.testing.assert_array_equal(F.adaptive_avg_pool(x, 2)[0, :, 0], [2.0, jnp.inf])
+
+
+@pytest.mark.parametrize("dtype", [bool, complex])
+def test_maxima_are_of_real_numbers(dtype):
+    x = jnp.ones((1, 4, 4, 1), dtype)
+    with pytest.raises(TypeError, match=rf"global_max_pool takes real numbers; x is {x.dtype}\."):
+        inspect.unwrap(F.global_max_pool)(x)
+    with pytest.raises(TypeError, match=rf"adaptive_max_pool takes real numbers; x is {x.dtype}\."):
+        inspect.unwrap(F.adaptive_max_pool)(x, 3)
+
+
+def test_there_is_no_maximum_of_nothing():
+    message = "There is no maximum of no positions; x has shape (2, 0, 3, 4)."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        F.global_max_pool(jnp.ones((2, 0, 3, 4)))
+    assert F.global_max_pool(jnp.ones((0, 2, 3, 4))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("function", [F.global_avg_pool, F.global_max_pool])
+def test_arrays_of_numpy_become_jaxs(function, rng):
+    y = inspect.unwrap(function)(rng.standard_normal((2, 3, 3, 4)))
+    assert isinstance(y, jax.Array) and y.dtype == jnp.float32

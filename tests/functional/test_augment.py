@@ -1,5 +1,8 @@
 """Augmentations move pixels and make none up."""
 
+import inspect
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,5 +44,15 @@ def test_equal_keys_equal_draws(rng):
 
 
 def test_a_negative_shift_is_refused():
-    with pytest.raises(ValueError, match="pixels must be zero or positive; got -1"):
+    with pytest.raises(ValueError, match=r"pixels must be at least 0; got -1\."):
         random_shift(jax.random.key(0), jnp.zeros((1, 2, 2, 1)), pixels=-1)
+
+
+def test_augmentations_take_images():
+    x = jnp.ones((3, 4, 2))
+    with pytest.raises(ValueError, match=re.escape("random_flip takes images (n, h, w, c); x has shape (3, 4, 2).")):
+        inspect.unwrap(random_flip)(jax.random.key(0), x)
+    with pytest.raises(ValueError, match=re.escape("random_shift takes images (n, h, w, c); x has shape (3, 4, 2).")):
+        inspect.unwrap(random_shift)(jax.random.key(0), x, pixels=1)
+    with pytest.raises(TypeError, match=r"pixels must be a whole number, known when traced; got 0\.5\."):
+        inspect.unwrap(random_shift)(jax.random.key(0), x[None], pixels=0.5)

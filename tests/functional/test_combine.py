@@ -104,3 +104,22 @@ def test_blocks_must_fit():
     message = "The block's 4 pixels must divide the channels; x has shape (1, 4, 6, 6), block=(2, 2)."
     with pytest.raises(ValueError, match=re.escape(message)):
         F.depth_to_space(x, 2)
+
+
+@pytest.mark.parametrize("rate", [None, "0.1"])
+def test_a_rate_is_a_number(rate):
+    with pytest.raises(TypeError, match=re.escape(f"rate must be a number, known when traced; got {rate!r}.")):
+        inspect.unwrap(F.stochastic_depth)(jnp.ones((2, 3)), rate, jax.random.key(0))
+
+
+def test_ranks_that_are_refused():
+    scalar, kernel, bias = jnp.ones(()), jnp.ones((4, 4)), jnp.ones(4)
+    with pytest.raises(ValueError, match=re.escape("x must be (n, *space, c); its shape is ().")):
+        inspect.unwrap(F.channel_shuffle)(scalar, 2)
+    with pytest.raises(ValueError, match=re.escape("with at least one spatial dimension; its shape is ().")):
+        inspect.unwrap(F.squeeze_excite)(scalar, kernel, bias, kernel, bias)
+
+
+@pytest.mark.parametrize("function", [F.channel_shuffle, F.space_to_depth, F.depth_to_space])
+def test_arrays_of_numpy_become_jaxs(function, rng):
+    assert isinstance(inspect.unwrap(function)(rng.standard_normal((2, 4, 4, 4)), 2), jax.Array)

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -252,3 +254,11 @@ def test_same_at_stride_two_is_not_padding_one():
     kernel = jnp.ones((3, 3, 1, 1))
     np.testing.assert_array_equal(F.conv(x, kernel, padding="SAME", strides=2)[0, 0, :, 0], [63, 81, 63])
     np.testing.assert_array_equal(F.conv(x, kernel, padding=1, strides=2)[0, 0, :, 0], [14, 30, 42])
+
+
+def test_settings_may_be_arrays_that_hold_an_int(rng):
+    x, kernel = jnp.ones((1, 5, 5, 4)), jnp.asarray(rng.standard_normal((3, 3, 2, 4)), jnp.float32)
+    one, two = jnp.array(1), jnp.array(2)
+    for function in (F.conv, F.conv_transpose):
+        actual = inspect.unwrap(function)(x, kernel, padding=1, strides=two, dilation=one, groups=two)
+        np.testing.assert_array_equal(actual, function(x, kernel, padding=1, strides=2, groups=2))

@@ -187,3 +187,33 @@ def test_confident_answers_keep_their_digits():
     np.testing.assert_allclose(
         gradients, -np.sign(logits) / (1 + np.exp(np.abs(np.asarray(logits, np.float64)))), rtol=1e-6
     )
+
+
+def test_settings_of_numpy_widen_nothing():
+    with jax.enable_x64(True):
+        logits, labels = jnp.ones((2, 4), jnp.float32), jnp.zeros(2, jnp.int32)
+        assert F.cross_entropy(logits, labels, smoothing=np.float64(0.1)).dtype == jnp.float32
+        assert F.multiclass_hinge(logits, labels, margin=np.float64(1)).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("dtype", [jnp.int8, jnp.uint8, jnp.int32, jnp.uint32, jnp.int64])
+def test_labels_of_every_type_under_strict_promotion(dtype):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        logits, labels = jnp.ones((2, 4), jnp.bfloat16), jnp.zeros(2, dtype)
+        for loss in (F.cross_entropy, F.multiclass_hinge):
+            assert loss(logits, labels, where=jnp.ones(2, bool)).dtype == jnp.float32
+
+
+def test_settings_are_numbers():
+    logits, labels = jnp.ones((2, 4)), jnp.zeros(2, jnp.int32)
+    with pytest.raises(TypeError, match=r"smoothing must be a number, known when traced; got 'a'\."):
+        inspect.unwrap(F.cross_entropy)(logits, labels, smoothing="a")
+    with pytest.raises(TypeError, match=r"margin must be a number, known when traced; got None\."):
+        inspect.unwrap(F.multiclass_hinge)(logits, labels, margin=None)
+
+
+def test_arrays_of_numpy_become_float32_quietly(rng):
+    logits, labels, mask = rng.standard_normal((3, 4)), np.array([0, 2, 3]), np.ones(3, bool)
+    for loss, given in ((F.cross_entropy, labels), (F.multiclass_hinge, labels), (F.binary_cross_entropy, logits > 0)):
+        actual = inspect.unwrap(loss)(logits, given, where=mask)
+        assert isinstance(actual, jax.Array) and actual.dtype == jnp.float32

@@ -215,8 +215,10 @@ def test_mistakes():
     }.items():
         with pytest.raises(ValueError, match=re.escape(f"{name} {message}")):
             call()
-    for groups in (4, 0):
-        with pytest.raises(ValueError, match=f"groups must divide the channels; x has 6, groups={groups}"):
+    with pytest.raises(ValueError, match="groups must divide the channels; x has 6, groups=4"):
+        compiled(F.group_norm, x, c, c, groups=4, epsilon=0)
+    for groups in (0, -1):
+        with pytest.raises(ValueError, match=f"groups must be at least 1; got {groups}"):
             compiled(F.group_norm, x, c, c, groups=groups, epsilon=0)
     with pytest.raises(ValueError, match="size must be at least 1; got 0"):
         compiled(F.local_response_norm, x, size=0, alpha=1, beta=1, k=1)
@@ -225,6 +227,7 @@ def test_mistakes():
 def test_norms_refuse_whole_numbers():
     x, one = jnp.arange(24).reshape(1, 2, 3, 4), jnp.ones(4)
     for function, arrays, settings in (
+        (F.batch_moments, (), {}),
         (F.batch_norm, (one, one, one, one), {"epsilon": 1e-3}),
         (F.layer_norm, (one, one), {"epsilon": 1e-3}),
         (F.group_norm, (one, one), {"groups": 2, "epsilon": 1e-3}),
@@ -239,3 +242,28 @@ def test_no_images():
     x, one = jnp.zeros((0, 2, 2, 4)), jnp.ones(4)
     assert F.group_norm(x, one, one, groups=2, epsilon=1e-3).shape == x.shape
     assert F.space_to_depth(x, 2).shape == (0, 1, 1, 16) and F.depth_to_space(x, 2).shape == (0, 4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    "function, parameters, settings",
+    [
+        (F.batch_moments, 0, {}),
+        (F.batch_norm, 4, {"epsilon": 1e-3}),
+        (F.layer_norm, 2, {"epsilon": 1e-3}),
+        (F.group_norm, 2, {"groups": 2, "epsilon": 1e-3}),
+        (F.local_response_norm, 0, {"size": 2, "alpha": 1.0, "beta": 1.0, "k": 1.0}),
+    ],
+)
+def test_norms_of_other_arrays(function, parameters, settings, rng):
+    c = (np.abs(rng.standard_normal(4)),) * parameters
+    for shape in [()] if function is F.layer_norm else [(), (4,)]:
+        layout = "(*batch, c)" if function is F.layer_norm else "(n, *space, c)"
+        with pytest.raises(ValueError, match=re.escape(f"x must be {layout}; its shape is {shape}.")):
+            inspect.unwrap(function)(jnp.ones(shape), *c, **settings)
+    x = rng.standard_normal((2, 3, 3, 4))
+    narrow = [jnp.asarray(a) for a in (x, *c)]
+    for actual, expected in zip(
+        jax.tree.leaves(inspect.unwrap(function)(x, *c, **settings)), jax.tree.leaves(function(*narrow, **settings))
+    ):
+        assert isinstance(actual, jax.Array) and actual.dtype == jnp.float32
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)

@@ -275,3 +275,17 @@ def test_other_mistakes():
     message = "it is (4, 4) for x of shape (1, 4, 4, 1), window=(9, 9), strides=(1, 1)."
     with pytest.raises(ValueError, match=re.escape(message)):
         F.blur_pool(x, 9, strides=1)
+
+
+@pytest.mark.parametrize("p", ["2", None, True])
+def test_p_is_a_number(p):
+    with pytest.raises(TypeError, match=re.escape(f"p must be a number, known when traced; got {p!r}.")):
+        inspect.unwrap(F.lp_pool)(jnp.ones((1, 4, 4, 1)), 2, p=p, strides=2, padding=0)
+
+
+@pytest.mark.parametrize("function", [F.max_pool, F.avg_pool, F.lp_pool])
+def test_arrays_of_numpy_become_float32_quietly(function, rng):
+    x = rng.standard_normal((1, 4, 4, 2))
+    y = inspect.unwrap(function)(x, 2, strides=2, padding=0)
+    assert isinstance(y, jax.Array) and y.dtype == jnp.float32
+    np.testing.assert_allclose(y, function(jnp.asarray(x), 2, strides=2, padding=0), rtol=1e-6)

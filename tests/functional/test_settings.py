@@ -1,9 +1,19 @@
 import re
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxconv.functional.settings import named_padding, padding_per_dimension, per_dimension, whole
+from jaxconv.functional.settings import (
+    accumulator,
+    named_padding,
+    number,
+    padding_per_dimension,
+    per_dimension,
+    spatial_sizes,
+    whole,
+)
 
 
 def test_one_int_stands_for_every_dimension():
@@ -38,3 +48,41 @@ def test_padding_widths_are_whole_and_not_negative():
 def test_paddings_have_three_names(name):
     with pytest.raises(ValueError, match=re.escape(f"got {name!r}.")):
         named_padding(name)
+
+
+def test_numbers_are_pythons():
+    for value in (2, 0.5, np.float64(0.1), np.float32(0.5), np.int64(3), jnp.asarray(0.5)):
+        assert type(number("rate", value)) in (int, float) and number("rate", value) == value
+
+
+@pytest.mark.parametrize("value", [None, "2", True, (1.0,), np.ones(2)])
+def test_what_is_no_number(value):
+    message = f"rate must be a number, known when traced; got {value!r}."
+    with pytest.raises(TypeError, match=re.escape(message)):
+        number("rate", value)
+    with pytest.raises(TypeError, match="rate must be a number, known when traced; got JitTracer"):
+        jax.jit(lambda rate: number("rate", rate))(0.5)
+
+
+@pytest.mark.parametrize("space", [32, None, "SAME"])
+def test_a_space_is_a_sequence(space):
+    message = f"space must be a sequence of sizes, one for each spatial dimension; got {space!r}."
+    with pytest.raises(TypeError, match=re.escape(message)):
+        spatial_sizes(space)
+
+
+@pytest.mark.parametrize(
+    "dtype, wide",
+    [
+        (jnp.bfloat16, jnp.float32),
+        (jnp.float16, jnp.float32),
+        (jnp.float8_e4m3fn, jnp.float32),
+        (jnp.float32, jnp.float32),
+        (jnp.float64, jnp.float64),
+        (jnp.int64, jnp.float32),
+        (jnp.bool_, jnp.float32),
+    ],
+)
+def test_sums_are_in_float32_at_least(dtype, wide):
+    with jax.numpy_dtype_promotion("strict"):
+        assert accumulator(jnp.dtype(dtype)) == wide

@@ -157,6 +157,36 @@ def test_sharded_inputs_give_the_numbers_of_one_device(functions, spec, rng):
 
 
 @few_then_all
+def test_explicit_axes_are_part_of_the_types(functions, rng):
+    x, w = draw(rng)
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Explicit,))
+    divided, whole = NamedSharding(mesh, PartitionSpec("d")), NamedSharding(mesh, PartitionSpec())
+    # The gradient of `jnp.take`, which has no rule of its own there.
+    functions = {name: f for name, f in functions.items() if not name.startswith("adaptive")}
+
+    def loss(x, w):
+        parts = jax.tree.leaves(together(functions)(x, w))
+        return sum(jnp.sum(jnp.sin(y) * y) for y in parts)
+
+    step = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    actual, expected = step(jax.device_put(x, divided), jax.device_put(w, whole)), step(x, w)
+    assert actual[1][0].sharding.is_equivalent_to(divided, 4)
+    assert all(a.sharding.is_fully_replicated for a in jax.tree.leaves(actual[1][1]))
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected)):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(e), rtol=1e-4, atol=1e-4 * float(jnp.abs(e).max()))
+
+
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)], ids=["x", "w", "both"])
+@few_then_all
+def test_a_batch_of_no_examples(axes, functions, rng):
+    x, w = draw(rng)
+    call = jax.jit(jax.vmap(together(functions), axes))
+    none = [a if axis is None else jax.tree.map(lambda a: a[None][:0], a) for a, axis in zip((x, w), axes)]
+    for a, e in zip(jax.tree.leaves(call(*none)), jax.tree.leaves(jax.eval_shape(together(functions), x, w))):
+        assert a.shape == (0, *e.shape) and a.dtype == e.dtype
+
+
+@few_then_all
 def test_gradients_inside_shard_map_equal_those_of_one_device(functions, rng):
     x, w = draw(rng, 4)
     mesh = jax.make_mesh((2,), ("d",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
@@ -195,3 +225,33 @@ def test_a_window_of_many_elements_is_a_small_program():
     kernel = jnp.ones((32, 32, 3, 8))
     step = jax.jit(jax.grad(lambda x, k: F.conv(x, k, strides=32, padding="VALID").sum(), (0, 1)))
     assert len(step.lower(jnp.ones((2, 64, 64, 3)), kernel).as_text().splitlines()) < 200
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+@few_then_all
+def test_strict_promotion_changes_nothing(functions, dtype, rng):
+    x, w = jax.tree.map(lambda a: a.astype(dtype), draw(rng, 2))
+
+    def loss(x, w):
+        y = together(functions)(x, w)
+        return sum(jnp.sum(jnp.sin(a.astype(jnp.float32))) for a in jax.tree.leaves(y)), y
+
+    def step():
+        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(x, w)
+
+    with jax.numpy_dtype_promotion("strict"):
+        strict = step()
+    for a, e in zip(jax.tree.leaves(strict), jax.tree.leaves(step())):
+        assert a.dtype == e.dtype
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(e))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_strict_promotion_takes_norms_with_wide_parameters(dtype, rng):
+    x, w = draw(rng, 2)
+    norms = {n: (FUNCTIONS | BATCHED)[n] for n in ("batch_norm", "layer_norm", "group_norm")}
+    with jax.numpy_dtype_promotion("strict"):
+        strict = compiled(together(norms), x.astype(dtype), w)
+    for name, expected in compiled(together(norms), x.astype(dtype), w).items():
+        assert strict[name].dtype == dtype
+        np.testing.assert_array_equal(np.asarray(strict[name]), np.asarray(expected))

@@ -7,7 +7,7 @@ it says otherwise, on two Xeon cores (shared with other work), alternating, as `
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxconv.functional.lowering import columns, dense, depthwise, divided, grouped, plain, pointwise, when
+from jaxconv.functional.lowering import columns, dense, depthwise, divided, grouped, patches, plain, pointwise, when
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,27 @@ INPUT_GRAD = (
         dense.input_grad_flipped,
         "the program that XLA's form becomes, except inside a scan, where that is 5 to 20 times slower",
     ),
-    Row(when.few_channels, dense.input_grad_phases, "7x7 stride 2, 3 channels, 224x224: 2.06"),
-    Row(when.whole_few_taps, columns.input_grad_columns, "3x3 stride 2, 128 channels, 56x56: 1.75"),
+    Row(
+        when.side_by_side_maps,
+        patches.conv_input_grad,
+        "1, 8, 32 images: 1.6, 1.6, 1.5 (4x4, 16 channels, 56x56), 1.8, 1.7, 2.1 (8x8, 16, 64x64), 1.2, 1.4, 1.2 "
+        "(3x3, 32, 57x57), 1.0, 1.5, 1.6 (2x2, 16, 56x56), 47, 49, 43 (16x16, 3, 224x224); "
+        "`columns.input_grad_columns`: 0.6, 0.5, 0.2, then 0.2, 0.1, 0.1, and for 2x2 on 96 channels and more 1.0 to "
+        "1.4 times as fast as this",
+    ),
+    Row(
+        when.few_features_for_the_window,
+        dense.input_grad_phases,
+        "stride 2: 2.8 (7x7, 3 channels to 64, 224x224), 1.6 (3x3, 3 to 32), 4.3 (5x5, 64 to 32, 112x112, 16 images), "
+        "5.7 (7x7, 48, 56x56, 32), 1.6 (4x4, 64 to 32, 64x64, 4); columns: 1.2, 0.8, 1.5, 1.6, 0.6; XLA's form with "
+        "its zeros written out: 2.4, 2.1, 0.9 for the last three",
+    ),
+    Row(
+        when.whole_few_taps,
+        columns.input_grad_columns,
+        "3x3 stride 2, 8 and 32 images: 1.3, 2.2 (128 channels, 56x56), 1.2, 1.9 (64 to 128), 0.8, 1.7 (256, 28x28), "
+        "1.6 (512, 14x14); 20 to 40 where the window has more elements than positions",
+    ),
 )
 KERNEL_GRAD = (
     Row(
@@ -152,16 +171,24 @@ KERNEL_GRAD = (
         "0.8, 0.7, 0.8, 0.9",
     ),
     Row(
+        when.side_by_side_channels,
+        patches.conv_kernel_grad,
+        "1, 8, 32 images: 1.4, 3.2, 2.7 (2x2, 96 channels, 56x56), 1.4, 2.6, 3.6 (192, 28x28), 1.4, 1.1, 0.9 (4x4, "
+        "16, 56x56), 1.1, 1.1, 1.0 (8x8, 16, 64x64), 1.0 (3x3, 32, 57x57); forms of `columns`: 1.1, 1.9, 2.3, then "
+        "1.4, 2.2, 3.3, then 0.7, 0.8, 0.8, then 1.0, 0.5, 0.3, then 0.9, 0.4, 0.6",
+    ),
+    Row(
         when.single_channel,
         columns.kernel_grad_columns,
         "5x5, 28x28, 8, 32, 128 images: 1.1, 1.3, 1.4; `kernel_grad_rows`: 1.1, 1.1, 1.2, `kernel_grad_maps`: 1.0, "
         "1.0, 1.1",
     ),
     Row(
-        when.strided_image,
+        when.strided_little,
         columns.kernel_grad_columns,
-        "3x3: 1.3 (256 channels, 28x28), 2.1 (512, 14x14), 1.6 (128, 16x16), 1.1 (64, 32x32), 0.8 to 1.0 (128, 56x56, "
-        "like all forms; inside a scan XLA's form is 180 times slower)",
+        "stride 2, 3x3: 1.3 (256 channels, 28x28, one image), 2.1 (512, 14x14, one image), 1.6 (128, 16x16, one "
+        "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); 7x7, one image: 2.5 (48 to 16, 16x16); inside a "
+        "scan XLA's form is 180 times slower",
     ),
     Row(
         when.few_large_windows,
@@ -181,10 +208,18 @@ KERNEL_GRAD = (
         "3x3, 64 channels, 56x56: 1.0 (`kernel_grad_rows` 0.7); 32x32: 1.2",
     ),
     Row(
+        when.strided_narrow_large_windows,
+        dense.kernel_grad_maps,
+        "stride 2: 0.7 (5x5, 64 to 32 channels, 112x112, 16 images), 0.7 (7x7, 256 to 32, 28x28, 32), 1.0 (9x9, 128 "
+        "to 16, 64x64, one), where `kernel_grad_rows` is 0.8, 0.45, 3.0 and bands 0.65, 0.4, 3.2; inside a scan XLA's "
+        "form is 180 times slower",
+    ),
+    Row(
         when.strided_bands,
         columns.kernel_grad_bands,
-        "one core, 3x3 stride 2: 2.9 (128 channels, 56x56), 1.5 (256, 28x28), 3.5 (64, 32x32, 128 images), 3.0 (128, "
-        "16x16, 128 images), one image 1.2 (128, 56x56); `kernel_grad_rows`: 1.5, 0.9, 3.1, 1.9, 1.0",
+        "3x3 stride 2, 8 and 32 images: 1.6, 2.0 (128 channels, 56x56), 1.5, 1.9 (64 to 128), 1.3, 1.8 (256, 28x28), "
+        "1.4, 2.1 (128 to 256); 1.3 (384 to 8, 14x14, 32 images); `kernel_grad_rows`: 1.3, 1.8, 1.8, 2.2, 0.8, 2.1, "
+        "1.2, 2.1, 0.2",
     ),
     Row(
         when.whole,

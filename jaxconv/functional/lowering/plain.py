@@ -39,7 +39,7 @@ def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
 def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
     """The transpose of `conv` in `kernel`: from (n, *space, c) and (n, *out, k) to (*window, c / groups, k)."""
     settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
-    kernel = _like(dy, (*window, x.shape[-1] // groups, dy.shape[-1]))
+    kernel = _like(dy, (*window, x.shape[-1] // groups, dy.shape[-1]), divided=False)
     return jax.linear_transpose(lambda kernel: conv(x, kernel, **settings), kernel)(dy)[0]
 
 
@@ -75,7 +75,8 @@ def sum_pool_transpose(dy, *, space, window, strides, padding):
 def lowest(dtype) -> np.ndarray:
     """The value that every other of `dtype` is at least equal to."""
     if jnp.issubdtype(dtype, jnp.floating):
-        return np.array(-np.inf, dtype)
+        infinity = np.array(-np.inf, dtype)  # NaN in some types of 8 bits
+        return np.array(jnp.finfo(dtype).min, dtype) if np.isnan(infinity) else infinity
     return np.array(jnp.iinfo(dtype).min if jnp.issubdtype(dtype, jnp.integer) else False, dtype)
 
 
@@ -95,7 +96,9 @@ def _choose(primitive, values, x, window, strides, padding, **settings):
     )
 
 
-def _like(other, shape):
+def _like(other, shape, divided=True):
     # An example for linear_transpose varies over the manual mesh axes that its cotangent varies over; one that does
-    # not would be summed over those axes a second time.
-    return jax.ShapeDtypeStruct(shape, other.dtype, manual_axis_type=jax.typeof(other).manual_axis_type)
+    # not would be summed over those axes a second time. Over Explicit axes maps are divided alike, kernels not at all.
+    kind = jax.typeof(other)
+    sharding = kind.sharding if divided else kind.sharding.update(spec=jax.P(*[None] * len(shape)))
+    return jax.ShapeDtypeStruct(shape, other.dtype, sharding=sharding, manual_axis_type=kind.manual_axis_type)

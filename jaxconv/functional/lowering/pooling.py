@@ -9,7 +9,7 @@ from jax.custom_derivatives import zero_from_primal
 from jax.interpreters import ad, batching
 
 from jaxconv.functional.lowering import cpu_pool, plain
-from jaxconv.functional.lowering.primitive import bind, define, merge, unmerge
+from jaxconv.functional.lowering.primitive import bind, define, map_over_batch, merge, unmerge
 
 
 def max_pool(x, *, window, strides, padding):
@@ -84,11 +84,9 @@ _define_linear_given_x(_scatter, max_pool_scatter, max_pool_gather)
 
 
 def _batched(function):
-    def rule(arrays, batch_axes, **settings):
-        mapped = [(a, axis) for a, axis in zip(arrays, batch_axes) if axis is not None]
-        batch = mapped[0][0].shape[mapped[0][1]]
+    def rule(arrays, batch_axes, batch, **settings):
         folded = (merge(batching.bdim_at_front(a, axis, batch), 0, 0) for a, axis in zip(arrays, batch_axes))
-        return unmerge(function(*folded, **settings), batch, 0), 0
+        return unmerge(function(*folded, **settings), batch, 0)
 
     return rule
 
@@ -100,4 +98,4 @@ for _primitive, _function in (
     (_sum, sum_pool),
     (_sum_transpose, sum_pool_transpose),
 ):
-    batching.primitive_batchers[_primitive] = _batched(_function)
+    map_over_batch(_primitive, _function, _batched(_function))

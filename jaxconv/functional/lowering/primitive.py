@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
-from jax.interpreters import mlir
+from jax.interpreters import batching, mlir
 
 
 def define(name, shape, plain, cpu, cpu_sharded=None) -> Primitive:
@@ -25,7 +25,7 @@ def define(name, shape, plain, cpu, cpu_sharded=None) -> Primitive:
 
     def abstract(*avals, **settings):
         result = shape(*(a.shape for a in avals), **settings)
-        return avals[0].update(shape=result, weak_type=False)
+        return avals[0].update(shape=result, weak_type=False, sharding=_sharding(plain, avals, settings))
 
     primitive.def_abstract_eval(abstract)
     primitive.def_impl(functools.partial(_run, primitive))
@@ -40,6 +40,26 @@ def bind(primitive, *arrays, **settings):
     axes = frozenset().union(*varying)
     alike = [a if axes == v else lax.pcast(a, tuple(sorted(axes - v)), to="varying") for a, v in zip(arrays, varying)]
     return primitive.bind(*alike, **settings)
+
+
+def map_over_batch(primitive, function, rule):
+    """Make `rule` the batching rule of a primitive.
+
+    Args:
+        primitive: the primitive.
+        function: what binds it.
+        rule: a function of the arrays, their batch axes (None for an array that has none), the size of the batch, and
+            the settings, giving the result with the batch as its first dimension.
+    """
+
+    def batched(arrays, batch_axes, **settings):
+        size = next(a.shape[axis] for a, axis in zip(arrays, batch_axes) if axis is not None)
+        if isinstance(size, int) and size == 0:
+            one = function(*map(_one, arrays, batch_axes), **settings)
+            return jnp.broadcast_to(one, (0, *one.shape)), 0
+        return rule(arrays, batch_axes, size, **settings), 0
+
+    batching.primitive_batchers[primitive] = batched
 
 
 def merge(x, batch_axis, axis, groups=1):
@@ -61,6 +81,19 @@ def unmerge(y, batch, axis, groups=1):
     size = y.shape[axis] // batch
     split = y.reshape(*y.shape[:axis], groups, batch, size // groups, *y.shape[axis + 1 :])
     return jnp.moveaxis(split, axis + 1, 0).reshape(batch, *y.shape[:axis], size, *y.shape[axis + 1 :])
+
+
+def _sharding(plain, avals, settings):
+    """That of the result, which is part of its type over mesh axes that are Explicit: as of `plain`, or its error."""
+    if all(part is None for a in avals for part in a.sharding.spec):
+        return avals[0].sharding
+    arrays = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for a in avals]
+    return jax.eval_shape(functools.partial(plain, **settings), *arrays).sharding
+
+
+def _one(a, batch_axis):
+    """An example like those of an empty batch."""
+    return a if batch_axis is None else a.sum(batch_axis, dtype=a.dtype)
 
 
 def _run(primitive, *arrays, **settings):

@@ -10,10 +10,10 @@ folded into the index which that argument shares with the result; a batch of bot
 
 import functools
 
-from jax.interpreters import ad, batching
+from jax.interpreters import ad
 
 from jaxconv.functional.lowering import cpu, plain
-from jaxconv.functional.lowering.primitive import bind, define, merge, unmerge
+from jaxconv.functional.lowering.primitive import bind, define, map_over_batch, merge, unmerge
 
 # The dimension of each argument that holds an index.
 _AXES = {"x": {"n": 0, "c": -1}, "kernel": {"c": -2, "k": -1}, "dy": {"n": 0, "k": -1}}
@@ -87,9 +87,8 @@ ad.defbilinear(
 )
 
 
-def _batched(function, roles, arrays, batch_axes, *, groups, **settings):
+def _batched(function, roles, arrays, batch_axes, batch, *, groups, **settings):
     """Rule of `function`, which maps two of the arguments, named by the first two `roles`, to the third."""
-    batch = next(a.shape[axis] for a, axis in zip(arrays, batch_axes) if axis is not None)
     if None not in batch_axes:
         return _batched_both(function, roles, arrays, batch_axes, batch, groups=groups, **settings)
     which = 1 if batch_axes[0] is None else 0
@@ -98,7 +97,7 @@ def _batched(function, roles, arrays, batch_axes, *, groups, **settings):
     folded = list(arrays)
     folded[which] = merge(arrays[which], batch_axes[which], _AXES[role][index], _parts(role, index, groups))
     y = function(*folded, groups=groups, **settings)
-    return unmerge(y, batch, _AXES[result][index], _parts(result, index, groups)), 0
+    return unmerge(y, batch, _AXES[result][index], _parts(result, index, groups))
 
 
 def _parts(role, index, groups):
@@ -109,7 +108,7 @@ def _parts(role, index, groups):
 def _batched_both(function, roles, arrays, batch_axes, batch, *, groups, **settings):
     folded = [merge(a, axis, -1) for a, axis in zip(arrays, batch_axes)]
     y = function(*folded, groups=batch * groups, **settings)
-    return unmerge(y, batch, -1), 0
+    return unmerge(y, batch, -1)
 
 
 for _primitive, _function, _roles in (
@@ -117,4 +116,4 @@ for _primitive, _function, _roles in (
     (_input_grad, conv_input_grad, ("dy", "kernel", "x")),
     (_kernel_grad, conv_kernel_grad, ("x", "dy", "kernel")),
 ):
-    batching.primitive_batchers[_primitive] = functools.partial(_batched, _function, _roles)
+    map_over_batch(_primitive, _function, functools.partial(_batched, _function, _roles))

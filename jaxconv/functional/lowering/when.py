@@ -120,9 +120,11 @@ def shrinking(case: Case) -> bool:
     return whole_few_taps(case) and unit_strides(case) and 5 * math.prod(case.space) >= 9 * case.positions
 
 
-def few_channels(case: Case) -> bool:
-    """One group of up to four channels, such as those of an image."""
-    return ungrouped(case) and few_taps(case) and case.channels <= 4
+def few_features_for_the_window(case: Case) -> bool:
+    """Strides, and few features for so large a window, or for that of an image."""
+    # Where every element of the input has few products to add up, writing all of them out takes longer.
+    few = 4 * case.taps >= case.features if case.channels <= 4 else 3 * case.taps >= 2 * case.features
+    return whole_few_taps(case) and few and case.images * case.positions > 128
 
 
 def whole(case: Case) -> bool:
@@ -186,9 +188,31 @@ def single_channel(case: Case) -> bool:
     return whole_few_taps(case) and unit_strides(case) and case.channels == 1 and case.images * case.positions <= 2**17
 
 
-def strided_image(case: Case) -> bool:
-    """One image, with strides."""
-    return whole(case) and not unit_strides(case) and case.channels > 4 and case.images == 1 and case.taps <= 9
+def side_by_side(case: Case) -> bool:
+    """Windows without gaps or overlap, each element of the input in one of them."""
+    return whole(case) and case.taps > 1 and case.window == case.strides and set(case.dilation) == {1}
+
+
+def side_by_side_maps(case: Case) -> bool:
+    """Windows side by side, but for those of 2x2 on many channels."""
+    return side_by_side(case) and (case.taps > 4 or case.channels < 96)
+
+
+def side_by_side_channels(case: Case) -> bool:
+    """Windows side by side, on more than the channels of an image."""
+    return side_by_side(case) and case.channels > 4
+
+
+def strided_little(case: Case) -> bool:
+    """Strides, and few elements in all, less for fewer features than channels."""
+    few = 115_000 if _narrow(case) else 250_000 if 10 * case.taps <= 3 * case.features else 0
+    return _strided(case) and case.images * math.prod(case.space) * case.channels <= few
+
+
+def strided_narrow_large_windows(case: Case) -> bool:
+    """Strides, large windows, many positions and fewer features than channels."""
+    large = case.taps > 49 or (case.taps >= 25 and case.images * case.positions > 2600)
+    return _strided(case) and _narrow(case) and large
 
 
 def few_large_windows(case: Case) -> bool:
@@ -208,7 +232,15 @@ def image_of_few_channels(case: Case) -> bool:
 
 
 def strided_bands(case: Case) -> bool:
-    """Strides, in two dimensions, and maps that are worth dividing into bands of rows."""
+    """Strides, in two dimensions, and few features, or maps that are worth dividing into bands of rows."""
     # Small maps make bands of few rows, each of which reads and writes the whole sum.
-    strided = not unit_strides(case) and len(case.window) == 2 and case.taps <= 49
-    return whole(case) and strided and case.channels > 4 and case.positions >= 64
+    worth = _narrow(case) or (case.taps <= 9 and case.positions >= 64)
+    return _strided(case) and worth and len(case.window) == 2 and case.taps <= 49
+
+
+def _strided(case):
+    return whole_few_taps(case) and not unit_strides(case) and case.channels > 4
+
+
+def _narrow(case):
+    return 10 * case.features < 7 * case.channels

@@ -8,7 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxconv.functional.lowering import chunk, columns, cpu, dense, depthwise, divided, grouped, plain, pointwise
+from jaxconv.functional.lowering import (
+    chunk,
+    columns,
+    cpu,
+    dense,
+    depthwise,
+    divided,
+    grouped,
+    patches,
+    plain,
+    pointwise,
+)
 from jaxconv.functional.lowering.taps import after
 
 # images, space, channels, features, window, strides, padding, dilation, groups
@@ -16,12 +27,17 @@ CASES = {
     "plane": (2, (6, 7), 3, 4, (3, 2), (1, 1), ((1, 0), (2, 1)), (1, 1), 1),
     "plane, padded past the window": (1, (4, 5), 2, 3, (2, 3), (1, 1), ((3, 2), (0, 4)), (1, 1), 1),
     "plane, strided": (3, (9, 8), 3, 2, (3, 3), (2, 3), ((1, 1), (0, 1)), (1, 1), 1),
+    "plane, side by side": (3, (6, 9), 3, 4, (2, 3), (2, 3), ((0, 0), (0, 0)), (1, 1), 1),
+    "plane, side by side with a rim": (2, (8, 7), 2, 3, (3, 2), (3, 2), ((2, 1), (0, 0)), (1, 1), 1),
+    "plane, side by side, cut off": (2, (8, 7), 2, 3, (3, 4), (3, 4), ((0, 0), (4, 5)), (1, 1), 1),
     "plane, steps beyond the window": (2, (9, 8), 2, 2, (1, 2), (3, 3), ((0, 0), (1, 0)), (1, 1), 1),
     "plane, dilated": (2, (9, 9), 2, 3, (3, 2), (1, 1), ((2, 2), (2, 1)), (2, 3), 1),
     "plane, strided and dilated": (2, (10, 9), 2, 3, (3, 3), (3, 2), ((2, 2), (1, 3)), (2, 2), 1),
     "line": (5, (11,), 3, 4, (3,), (1,), ((1, 1),), (2,), 1),
     "line, strided": (2, (11,), 3, 4, (5,), (2,), ((1, 2),), (1,), 1),
+    "line, side by side": (2, (11,), 3, 4, (5,), (5,), ((0, 0),), (1,), 1),
     "volume": (2, (5, 4, 6), 2, 3, (2, 3, 2), (1, 1, 1), ((0, 1), (1, 1), (1, 0)), (1, 1, 2), 1),
+    "volume, side by side": (2, (4, 7, 6), 2, 3, (2, 3, 1), (2, 3, 1), ((0, 0), (1, 1), (0, 0)), (1, 1, 1), 1),
     "volume, strided": (1, (5, 6, 7), 2, 2, (2, 3, 3), (2, 1, 3), ((0, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
     "points": (2, (5, 6), 4, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "points, strided and padded": (2, (7, 6), 4, 3, (1, 1), (2, 3), ((1, 0), (1, 2)), (1, 1), 1),
@@ -44,6 +60,7 @@ UNIT = [name for name in DENSE if set(CASES[name][5]) == {1}]
 DEPTHWISE = [name for name in CASES if name.startswith("depthwise")]
 FLAT = [name for name in DEPTHWISE if "volume" not in name]
 GROUPS = [name for name in CASES if "groups" in name]
+TILED = [name for name in CASES if "side by side" in name]
 POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
@@ -55,6 +72,7 @@ INPUT_GRAD = [
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),
     (dense.input_grad_phases, DENSE),
+    (patches.conv_input_grad, TILED),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 KERNEL_GRAD = [
@@ -69,6 +87,7 @@ KERNEL_GRAD = [
     (dense.kernel_grad_maps, DENSE),
     (columns.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
     (pointwise.conv_kernel_grad_rows, POINTS),
+    (patches.conv_kernel_grad, TILED),
     (divided.kernel_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 

@@ -254,6 +254,28 @@ def test_windows_that_xla_cannot_divide(height, channels, groups, window, stride
     close(step(sharded, jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))), step(x, kernel))
 
 
+@pytest.mark.parametrize("spec", [PartitionSpec("d"), PartitionSpec(None, "d")], ids=["batch", "height"])
+@pytest.mark.parametrize("name", first_fast("dense", "pointwise", "depthwise", "grouped"))
+def test_explicit_axes_divide_as_in_lax(name, spec, rng):
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Explicit,))
+    _, kernel, settings = make(name, rng)
+    x = jnp.asarray(rng.standard_normal((8, 16, 6, kernel.shape[-2] * settings["groups"]), "f"))
+    # As many positions as rows: lax divides nothing else.
+    settings["padding"] = tuple((d * (w // 2),) * 2 for w, d in zip(kernel.shape, settings["dilation"]))
+
+    def gradients(conv, *arrays):
+        def loss(x, kernel):
+            y = conv(x, kernel, **settings)
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(*arrays)
+
+    divided = jax.device_put(x, NamedSharding(mesh, spec)), jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))
+    got, theirs = gradients(trilinear.conv, *divided), gradients(plain.conv, *divided)
+    close(got, gradients(trilinear.conv, x, kernel))
+    assert [jax.typeof(a) for a in jax.tree.leaves(got)] == [jax.typeof(a) for a in jax.tree.leaves(theirs)]
+
+
 @pytest.mark.parametrize("name", first_fast("dense", "strided", "pointwise", "depthwise", "grouped"))
 def test_gradients_inside_shard_map_equal_those_of_one_device(name, rng):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -19,8 +19,20 @@ RANDOM = {"drop_rate": 0.2, "drop_path_rate": 0.2}
 AUXILIARY = {"googlenet": {"aux_logits": True}, "inception_v3": {"aux_logits": True}}
 SIDES = {"inception_v3": 299, "inception_v4": 128, "inception_resnet_v2": 128, "alexnet": 96}
 FAST = ("conv_pyramid", "test_resnet")
-LONG = ("convmixer_768_32", "densenet121", "inception_resnet_v2", "inception_v3", "inception_v4")
-"""Networks of families that have no small one: a minute or two each to compile, so only `-m zoo` trains them."""
+LONG = (
+    "alexnet",
+    "convmixer_768_32",
+    "densenet121",
+    "googlenet",  # trained by the test of flags
+    "inception_resnet_v2",
+    "inception_v3",
+    "inception_v4",
+    "legacy_xception",
+    "regnetx_002",
+    "vgg11",
+    "xception41p",
+)
+"""Networks of families that have no small one: half a minute or more each to compile, so only `-m zoo` trains them."""
 
 
 def marks(name):

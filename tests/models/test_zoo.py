@@ -1,7 +1,7 @@
 """Every recorded network beside its reference: names, shapes, pyramid, answers, gradients, running statistics.
 
 The records beside the tests (one of each family) are always used; those in the folder that JAXCONV_PARITY names
-too, where it is set: `pytest -m zoo` runs the answers of all of them.
+too, where it is set: `pytest -m zoo` runs the pyramids and the answers of all of them.
 """
 
 import pytest
@@ -24,7 +24,7 @@ def test_names_and_shapes(case):
     proof.check_state(case, Record(CASES[case]))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*OWN, *(pytest.param(case, marks=pytest.mark.zoo) for case in OTHERS)])
 def test_pyramid(case):
     proof.check_features(case, Record(CASES[case]))
 

@@ -52,6 +52,16 @@ CONV = (
         "3x3, 32 groups, 1, 8, 32 images: 3.5, 2.1, 2.4 (128 channels, 56x56), 1.2, 2.2, 1.8 (512, 14x14)",
     ),
     Row(
+        when.window_beyond_input_narrowing,
+        columns.conv_spread,
+        "9x9, 192 to 32 channels, 7x7: 23 (`conv_gathered` 4); 11x11, 64 to 16, 7x7, one image: 5 (2)",
+    ),
+    Row(
+        when.window_beyond_input,
+        columns.conv_gathered,
+        "9x9 on 8x8, 4 images: 25 (32 to 192 channels), 7 (16 to 32); `conv_spread`: 12, 5",
+    ),
+    Row(
         when.few_positions,
         columns.conv_gathered,
         "one image, 3x3: 1.7 (64 channels, 4x4; 128 to 32, 7x7), 1.2 (128, 8x8)",
@@ -89,6 +99,12 @@ INPUT_GRAD = (
         when.grouped,
         grouped.conv_input_grad,
         "3x3, 32 groups, 1, 8, 32 images: 2.0, 2.8, 1.7 (128 channels, 56x56), 1.3, 2.1, 1.9 (512, 14x14)",
+    ),
+    Row(
+        when.window_beyond_output,
+        columns.input_grad_columns,
+        "9x9 on 8x8, 4 images: 30 (32 to 192 channels), 8 (16 to 32); 9x9, 192 to 32, 7x7: 13; 5x5 VALID, 128 to 32, "
+        "8x8: 13",
     ),
     Row(
         when.shrinking,
@@ -165,6 +181,13 @@ KERNEL_GRAD = (
         when.grouped, grouped.conv_kernel_grad_maps, "the same: 459 and 353, but 1.7 times slower on 8 images of 56x56"
     ),
     Row(
+        when.very_few_features,
+        dense.kernel_grad_swapped,
+        "1, 4, 8, 16 images: 12 (5x5, 384 to 8 channels, 8x8), 10 (7x7, 96 to 8, 8x8), 17 (3x3, 192 to 8, 64x64), 4.1 "
+        "(3x3, 128 to 8, 8x8), 1.9 (7x7, 384 to 16, 7x7), 2.4 (9x9, 64 to 8, 32x32); columns: 2.2, 2.9, 0.5, 1.3, "
+        "0.1, 0.1",
+    ),
+    Row(
         when.small_maps,
         columns.kernel_grad_columns,
         "one image, 3x3: 2.1 (512 channels, 7x7), 1.3 (256, 14x14), 1.2 (192, 14x14; 128, 16x16); `kernel_grad_rows`: "
@@ -189,6 +212,12 @@ KERNEL_GRAD = (
         "stride 2, 3x3: 1.3 (256 channels, 28x28, one image), 2.1 (512, 14x14, one image), 1.6 (128, 16x16, one "
         "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); 7x7, one image: 2.5 (48 to 16, 16x16); inside a "
         "scan XLA's form is 180 times slower",
+    ),
+    Row(
+        when.many_features,
+        columns.kernel_grad_columns,
+        "3x3: 2.2 (3 to 512 channels, 14x14, one image), 2.4 (3 to 384, 7x7, 4 images), 1.6 (16 to 384, 16x16, 4); "
+        "5x5: 1.6 (3 to 256, 7x7, 4), 1.5 (8 to 384, 16x16, 16); `kernel_grad_rows`: 1.2, 0.9, 1.4, 1.4, 1.4",
     ),
     Row(
         when.few_large_windows,

@@ -114,10 +114,27 @@ def unit_strides(case: Case) -> bool:
     return ungrouped(case) and all(s == 1 for s in case.strides)
 
 
+def window_beyond_output(case: Case) -> bool:
+    """A window of more elements than it has positions, at every position."""
+    # XLA exchanges map and kernel then, and has no fast convolution for what that gives.
+    return whole_few_taps(case) and unit_strides(case) and case.taps > case.positions
+
+
+def window_beyond_input(case: Case) -> bool:
+    """A window of at least as many elements as the input has, at every position."""
+    return whole_few_taps(case) and unit_strides(case) and case.taps >= math.prod(case.space) > 1
+
+
+def window_beyond_input_narrowing(case: Case) -> bool:
+    """The same, with fewer features than channels."""
+    return window_beyond_input(case) and case.features < case.channels
+
+
 def shrinking(case: Case) -> bool:
     """Far fewer positions of the window than of the input."""
     # The flipped form computes every position of the input, this one only those of the output.
-    return whole_few_taps(case) and unit_strides(case) and 5 * math.prod(case.space) >= 9 * case.positions
+    shrinks = 5 * math.prod(case.space) >= 9 * case.positions and _worth_writing_out(case)
+    return whole_few_taps(case) and unit_strides(case) and shrinks
 
 
 def few_features_for_the_window(case: Case) -> bool:
@@ -149,7 +166,8 @@ def _windowed(case):
 
 def few_positions(case: Case) -> bool:
     """Less work than it is to bring the kernel into the order of a convolution."""
-    return _windowed(case) and case.images * case.positions <= 64 and case.weights >= 9 * 64 * 64
+    few = case.images * case.positions <= 64 and case.weights >= 9 * 64 * 64
+    return _windowed(case) and few and _worth_gathering(case)
 
 
 def large_kernel(case: Case) -> bool:
@@ -160,7 +178,8 @@ def large_kernel(case: Case) -> bool:
 
 def large_kernel_on_small_maps(case: Case) -> bool:
     """A large kernel for few positions of each image, or of one image."""
-    return large_kernel(case) and (case.positions <= 64 or case.images * case.positions <= 256)
+    few = case.positions <= 64 or case.images * case.positions <= 256
+    return large_kernel(case) and few and _worth_gathering(case)
 
 
 def large_unit_kernel(case: Case) -> bool:
@@ -174,7 +193,16 @@ def input_products(case: Case) -> bool:
     large = large_kernel(case) and (case.positions <= 256 or case.weights >= 9 * 512 * 512 or dilated)
     middle = case.images * case.positions <= 300 and case.weights >= 9 * 128 * 128
     few = case.images * case.positions <= 128 and case.weights >= 9 * 64 * 64
-    return _windowed(case) and unit_strides(case) and (large or middle or few)
+    return _windowed(case) and unit_strides(case) and (large or middle or few) and _worth_writing_out(case)
+
+
+def _worth_gathering(case):
+    # What is read of a map for one product is written once for each tap: little beside a product of many features.
+    return case.taps <= 9 or case.features >= 256
+
+
+def _worth_writing_out(case):
+    return case.positions <= 4 or 3 * case.taps <= 2 * case.features
 
 
 def small_maps(case: Case) -> bool:
@@ -223,7 +251,18 @@ def few_large_windows(case: Case) -> bool:
 
 def few_features(case: Case) -> bool:
     """At most half as many features as channels."""
-    return whole(case) and unit_strides(case) and case.taps <= 9 and 2 * case.features <= case.channels
+    return whole(case) and unit_strides(case) and 2 * case.features <= case.channels
+
+
+def very_few_features(case: Case) -> bool:
+    """At most a quarter as many features as channels."""
+    return whole(case) and unit_strides(case) and 4 * case.features <= case.channels
+
+
+def many_features(case: Case) -> bool:
+    """At least as many features as the window has elements in all channels, on few positions."""
+    many = case.taps * case.channels <= case.features and case.images * case.positions <= 4000
+    return whole_few_taps(case) and unit_strides(case) and many
 
 
 def image_of_few_channels(case: Case) -> bool:

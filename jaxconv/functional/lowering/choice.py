@@ -7,7 +7,18 @@ it says otherwise, on two Xeon cores (shared with other work), alternating, as `
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxconv.functional.lowering import columns, dense, depthwise, divided, grouped, patches, plain, pointwise, when
+from jaxconv.functional.lowering import (
+    columns,
+    dense,
+    depthwise,
+    divided,
+    grouped,
+    patches,
+    plain,
+    pointwise,
+    when,
+    when_dense,
+)
 
 
 @dataclass(frozen=True)
@@ -52,28 +63,28 @@ CONV = (
         "3x3, 32 groups, 1, 8, 32 images: 3.5, 2.1, 2.4 (128 channels, 56x56), 1.2, 2.2, 1.8 (512, 14x14)",
     ),
     Row(
-        when.window_beyond_input_narrowing,
+        when_dense.window_beyond_input_narrowing,
         columns.conv_spread,
         "9x9, 192 to 32 channels, 7x7: 23 (`conv_gathered` 4); 11x11, 64 to 16, 7x7, one image: 5 (2)",
     ),
     Row(
-        when.window_beyond_input,
+        when_dense.window_beyond_input,
         columns.conv_gathered,
         "9x9 on 8x8, 4 images: 25 (32 to 192 channels), 7 (16 to 32); `conv_spread`: 12, 5",
     ),
     Row(
-        when.few_positions,
+        when_dense.few_positions,
         columns.conv_gathered,
         "one image, 3x3: 1.7 (64 channels, 4x4; 128 to 32, 7x7), 1.2 (128, 8x8)",
     ),
     Row(
-        when.large_kernel_on_small_maps,
+        when_dense.large_kernel_on_small_maps,
         columns.conv_gathered,
         "3x3, 1, 8, 32 images: 2.3, 2.4, 2.0 (512 channels, 7x7), 1.6, 4.3, 2.8 (512, 4x4), 1.3, 1.5, 1.2 (256, 8x8); "
         "stride 2: 2.5, 1.9, 1.8 (512, 14x14), one image 1.3 (256, 28x28)",
     ),
     Row(
-        when.large_unit_kernel,
+        when_dense.large_unit_kernel,
         columns.conv_spread,
         "3x3, 8 images: 1.2 to 1.3 (256 channels, 14x14; 32 images 1.1), 1.4 (512, 14x14), 1.2 (512, 28x28)",
     ),
@@ -101,18 +112,18 @@ INPUT_GRAD = (
         "3x3, 32 groups, 1, 8, 32 images: 2.0, 2.8, 1.7 (128 channels, 56x56), 1.3, 2.1, 1.9 (512, 14x14)",
     ),
     Row(
-        when.window_beyond_output,
+        when_dense.window_beyond_output,
         columns.input_grad_columns,
         "9x9 on 8x8, 4 images: 30 (32 to 192 channels), 8 (16 to 32); 9x9, 192 to 32, 7x7: 13; 5x5 VALID, 128 to 32, "
         "8x8: 13",
     ),
     Row(
-        when.shrinking,
+        when_dense.shrinking,
         columns.input_grad_columns,
         "5x5 VALID on 12x12, batch 128: 1.7; 5x5 on 5x5, batch 64: 5 to 8; 7x7 on 7x7, 256 channels, batch 16: 4.4",
     ),
     Row(
-        when.input_products,
+        when_dense.input_products,
         columns.input_grad_columns,
         "3x3, 1, 8, 32 images: 1.9, 2.0, 1.2 (256 channels, 14x14), 4.1, 3.5, 2.6 (512, 7x7), 5.5, 4.0, 3.8 (512, "
         "4x4), 2.8, 1.8, 1.6 (256, 8x8); 1.7, 1.3 (512, 28x28); dilated, 1.4, 1.2, 1.1 (256, 28x28); one image 1.3 "
@@ -124,7 +135,7 @@ INPUT_GRAD = (
         "the program that XLA's form becomes, except inside a scan, where that is 5 to 20 times slower",
     ),
     Row(
-        when.side_by_side_maps,
+        when_dense.side_by_side_maps,
         patches.conv_input_grad,
         "1, 8, 32 images: 1.6, 1.6, 1.5 (4x4, 16 channels, 56x56), 1.8, 1.7, 2.1 (8x8, 16, 64x64), 1.2, 1.4, 1.2 "
         "(3x3, 32, 57x57), 1.0, 1.5, 1.6 (2x2, 16, 56x56), 47, 49, 43 (16x16, 3, 224x224); "
@@ -132,7 +143,7 @@ INPUT_GRAD = (
         "1.4 times as fast as this",
     ),
     Row(
-        when.few_features_for_the_window,
+        when_dense.few_features_for_the_window,
         dense.input_grad_phases,
         "stride 2: 2.8 (7x7, 3 channels to 64, 224x224), 1.6 (3x3, 3 to 32), 4.3 (5x5, 64 to 32, 112x112, 16 images), "
         "5.7 (7x7, 48, 56x56, 32), 1.6 (4x4, 64 to 32, 64x64, 4); columns: 1.2, 0.8, 1.5, 1.6, 0.6; XLA's form with "
@@ -181,70 +192,70 @@ KERNEL_GRAD = (
         when.grouped, grouped.conv_kernel_grad_maps, "the same: 459 and 353, but 1.7 times slower on 8 images of 56x56"
     ),
     Row(
-        when.very_few_features,
+        when_dense.very_few_features,
         dense.kernel_grad_swapped,
         "1, 4, 8, 16 images: 12 (5x5, 384 to 8 channels, 8x8), 10 (7x7, 96 to 8, 8x8), 17 (3x3, 192 to 8, 64x64), 4.1 "
         "(3x3, 128 to 8, 8x8), 1.9 (7x7, 384 to 16, 7x7), 2.4 (9x9, 64 to 8, 32x32); columns: 2.2, 2.9, 0.5, 1.3, "
         "0.1, 0.1",
     ),
     Row(
-        when.small_maps,
+        when_dense.small_maps,
         columns.kernel_grad_columns,
         "one image, 3x3: 2.1 (512 channels, 7x7), 1.3 (256, 14x14), 1.2 (192, 14x14; 128, 16x16); `kernel_grad_rows`: "
         "0.8, 0.7, 0.8, 0.9",
     ),
     Row(
-        when.side_by_side_channels,
+        when_dense.side_by_side_channels,
         patches.conv_kernel_grad,
         "1, 8, 32 images: 1.4, 3.2, 2.7 (2x2, 96 channels, 56x56), 1.4, 2.6, 3.6 (192, 28x28), 1.4, 1.1, 0.9 (4x4, "
         "16, 56x56), 1.1, 1.1, 1.0 (8x8, 16, 64x64), 1.0 (3x3, 32, 57x57); forms of `columns`: 1.1, 1.9, 2.3, then "
         "1.4, 2.2, 3.3, then 0.7, 0.8, 0.8, then 1.0, 0.5, 0.3, then 0.9, 0.4, 0.6",
     ),
     Row(
-        when.single_channel,
+        when_dense.single_channel,
         columns.kernel_grad_columns,
         "5x5, 28x28, 8, 32, 128 images: 1.1, 1.3, 1.4; `kernel_grad_rows`: 1.1, 1.1, 1.2, `kernel_grad_maps`: 1.0, "
         "1.0, 1.1",
     ),
     Row(
-        when.strided_little,
+        when_dense.strided_little,
         columns.kernel_grad_columns,
         "stride 2, 3x3: 1.3 (256 channels, 28x28, one image), 2.1 (512, 14x14, one image), 1.6 (128, 16x16, one "
         "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); 7x7, one image: 2.5 (48 to 16, 16x16); inside a "
         "scan XLA's form is 180 times slower",
     ),
     Row(
-        when.many_features,
+        when_dense.many_features,
         columns.kernel_grad_columns,
         "3x3: 2.2 (3 to 512 channels, 14x14, one image), 2.4 (3 to 384, 7x7, 4 images), 1.6 (16 to 384, 16x16, 4); "
         "5x5: 1.6 (3 to 256, 7x7, 4), 1.5 (8 to 384, 16x16, 16); `kernel_grad_rows`: 1.2, 0.9, 1.4, 1.4, 1.4",
     ),
     Row(
-        when.few_large_windows,
+        when_dense.few_large_windows,
         dense.kernel_grad_maps,
         "one core, 5x5: 1.0 (48 channels, 35x35, one image; 32, 14x14, 8 images), else 0.86; inside a scan XLA's form "
         "is 180 to 280 times slower",
     ),
     Row(
-        when.few_features,
+        when_dense.few_features,
         dense.kernel_grad_swapped,
         "3x3, 256 to 64 channels, 28x28: 1.45, one image 1.8; 128 to 32, 14x14, 1, 4, 8, 32 images: 1.5, 1.6, 1.5, "
         "1.2; 28x28: 1.8, 1.4, 1.3, 1.9; 56x56, 1, 4 images: 1.4, 1.4",
     ),
     Row(
-        when.image_of_few_channels,
+        when_dense.image_of_few_channels,
         dense.kernel_grad_maps,
         "3x3, 64 channels, 56x56: 1.0 (`kernel_grad_rows` 0.7); 32x32: 1.2",
     ),
     Row(
-        when.strided_narrow_large_windows,
+        when_dense.strided_narrow_large_windows,
         dense.kernel_grad_maps,
         "stride 2: 0.7 (5x5, 64 to 32 channels, 112x112, 16 images), 0.7 (7x7, 256 to 32, 28x28, 32), 1.0 (9x9, 128 "
         "to 16, 64x64, one), where `kernel_grad_rows` is 0.8, 0.45, 3.0 and bands 0.65, 0.4, 3.2; inside a scan XLA's "
         "form is 180 times slower",
     ),
     Row(
-        when.strided_bands,
+        when_dense.strided_bands,
         columns.kernel_grad_bands,
         "3x3 stride 2, 8 and 32 images: 1.6, 2.0 (128 channels, 56x56), 1.5, 1.9 (64 to 128), 1.3, 1.8 (256, 28x28), "
         "1.4, 2.1 (128 to 256); 1.3 (384 to 8, 14x14, 32 images); `kernel_grad_rows`: 1.3, 1.8, 1.8, 2.2, 0.8, 2.1, "

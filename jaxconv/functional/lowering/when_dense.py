@@ -1,0 +1,160 @@
+"""Conditions on dense convolutions, in one group, whose window has several elements."""
+
+import math
+
+from jaxconv.functional.lowering.when import Case, unit_strides, whole, whole_few_taps
+
+
+def window_beyond_output(case: Case) -> bool:
+    """A window of more elements than it has positions, at every position."""
+    # XLA exchanges map and kernel then, and has no fast convolution for what that gives.
+    return whole_few_taps(case) and unit_strides(case) and case.taps > case.positions
+
+
+def window_beyond_input(case: Case) -> bool:
+    """A window of at least as many elements as the input has, at every position."""
+    return whole_few_taps(case) and unit_strides(case) and case.taps >= math.prod(case.space) > 1
+
+
+def window_beyond_input_narrowing(case: Case) -> bool:
+    """The same, with fewer features than channels."""
+    return window_beyond_input(case) and case.features < case.channels
+
+
+def shrinking(case: Case) -> bool:
+    """Far fewer positions of the window than of the input."""
+    # The flipped form computes every position of the input, this one only those of the output.
+    shrinks = 5 * math.prod(case.space) >= 9 * case.positions and _worth_writing_out(case)
+    return whole_few_taps(case) and unit_strides(case) and shrinks
+
+
+def few_features_for_the_window(case: Case) -> bool:
+    """Strides, and few features for so large a window, or for that of an image."""
+    # Where every element of the input has few products to add up, writing all of them out takes longer.
+    few = 4 * case.taps >= case.features if case.channels <= 4 else 3 * case.taps >= 2 * case.features
+    return whole_few_taps(case) and few and case.images * case.positions > 128
+
+
+def _windowed(case):
+    return whole_few_taps(case) and case.taps > 1
+
+
+def few_positions(case: Case) -> bool:
+    """Less work than it is to bring the kernel into the order of a convolution."""
+    few = case.images * case.positions <= 64 and case.weights >= 9 * 64 * 64
+    return _windowed(case) and few and _worth_gathering(case)
+
+
+def large_kernel(case: Case) -> bool:
+    """A kernel that fills a core's second-level cache."""
+    # 2.25 MiB; a core of the machine measured has 2 MiB.
+    return _windowed(case) and case.weights >= 9 * 256 * 256
+
+
+def large_kernel_on_small_maps(case: Case) -> bool:
+    """A large kernel for few positions of each image, or of one image."""
+    few = case.positions <= 64 or case.images * case.positions <= 256
+    return large_kernel(case) and few and _worth_gathering(case)
+
+
+def large_unit_kernel(case: Case) -> bool:
+    """A large kernel at every position of maps of middle size, or a very large one."""
+    return large_kernel(case) and unit_strides(case) and (case.positions <= 256 or case.weights >= 9 * 512 * 512)
+
+
+def input_products(case: Case) -> bool:
+    """A window at every position, and a large kernel or few positions."""
+    dilated = any(d > 1 for d in case.dilation)
+    large = large_kernel(case) and (case.positions <= 256 or case.weights >= 9 * 512 * 512 or dilated)
+    middle = case.images * case.positions <= 300 and case.weights >= 9 * 128 * 128
+    few = case.images * case.positions <= 128 and case.weights >= 9 * 64 * 64
+    return _windowed(case) and unit_strides(case) and (large or middle or few) and _worth_writing_out(case)
+
+
+def _worth_gathering(case):
+    # What is read of a map for one product is written once for each tap: little beside a product of many features.
+    return case.taps <= 9 or case.features >= 256
+
+
+def _worth_writing_out(case):
+    return case.positions <= 4 or 3 * case.taps <= 2 * case.features
+
+
+def small_maps(case: Case) -> bool:
+    """Few positions in all, which one product takes."""
+    few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
+    return whole_few_taps(case) and few and (case.positions <= 64 or case.weights >= 9 * 128 * 128)
+
+
+def single_channel(case: Case) -> bool:
+    """One channel in, so that all taps are no larger than a map of few channels."""
+    return whole_few_taps(case) and unit_strides(case) and case.channels == 1 and case.images * case.positions <= 2**17
+
+
+def side_by_side(case: Case) -> bool:
+    """Windows without gaps or overlap, each element of the input in one of them."""
+    return whole(case) and case.taps > 1 and case.window == case.strides and set(case.dilation) == {1}
+
+
+def side_by_side_maps(case: Case) -> bool:
+    """Windows side by side, but for those of 2x2 on many channels."""
+    return side_by_side(case) and (case.taps > 4 or case.channels < 96)
+
+
+def side_by_side_channels(case: Case) -> bool:
+    """Windows side by side, on more than the channels of an image."""
+    return side_by_side(case) and case.channels > 4
+
+
+def strided_little(case: Case) -> bool:
+    """Strides, and few elements in all, less for fewer features than channels."""
+    few = 115_000 if _narrow(case) else 250_000 if 10 * case.taps <= 3 * case.features else 0
+    return _strided(case) and case.images * math.prod(case.space) * case.channels <= few
+
+
+def strided_narrow_large_windows(case: Case) -> bool:
+    """Strides, large windows, many positions and fewer features than channels."""
+    large = case.taps > 49 or (case.taps >= 25 and case.images * case.positions > 2600)
+    return _strided(case) and _narrow(case) and large
+
+
+def few_large_windows(case: Case) -> bool:
+    """Windows of 5x5 and more, on not too much."""
+    large = unit_strides(case) and case.taps >= 25
+    return whole(case) and large and case.images * case.positions <= 6272
+
+
+def few_features(case: Case) -> bool:
+    """At most half as many features as channels."""
+    return whole(case) and unit_strides(case) and 2 * case.features <= case.channels
+
+
+def very_few_features(case: Case) -> bool:
+    """At most a quarter as many features as channels."""
+    return whole(case) and unit_strides(case) and 4 * case.features <= case.channels
+
+
+def many_features(case: Case) -> bool:
+    """At least as many features as the window has elements in all channels, on few positions."""
+    many = case.taps * case.channels <= case.features and case.images * case.positions <= 4000
+    return whole_few_taps(case) and unit_strides(case) and many
+
+
+def image_of_few_channels(case: Case) -> bool:
+    """One image of up to 64 channels."""
+    return whole(case) and unit_strides(case) and case.images == 1 and case.channels <= 64
+
+
+def strided_bands(case: Case) -> bool:
+    """Strides, in two dimensions, and few features, or maps that are worth dividing into bands of rows."""
+    # Small maps make bands of few rows, each of which reads and writes the whole sum.
+    worth = _narrow(case) or (case.taps <= 9 and case.positions >= 64)
+    return _strided(case) and worth and len(case.window) == 2 and case.taps <= 49
+
+
+def _strided(case):
+    return whole_few_taps(case) and not unit_strides(case) and case.channels > 4
+
+
+def _narrow(case):
+    return 10 * case.features < 7 * case.channels

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jaxconv.functional.adaptive import global_avg_pool
+from jaxconv.functional.lowering import blocks
 from jaxconv.functional.settings import check_rank, known, number, per_dimension, space_rank, whole
 
 
@@ -146,13 +146,7 @@ def space_to_depth(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -
     block = per_dimension("block", block, rank)
     if any(known(size % side, f"a block of {side} in {size} positions") for size, side in zip(x.shape[1:-1], block)):
         raise ValueError(f"block must divide the space; x has shape {x.shape}, block={block}.")
-    coarse = tuple(size // side for size, side in zip(x.shape[1:-1], block))
-    split = jnp.asarray(x)
-    for axis, pair in zip(range(1, 2 * rank, 2), zip(coarse, block)):
-        split = split.reshape(*split.shape[:axis], *pair, *split.shape[axis + 1 :])
-    outer, inner = range(1, 2 * rank + 1, 2), range(2, 2 * rank + 2, 2)
-    channels = math.prod(block) * x.shape[-1]
-    return split.transpose(0, *outer, *inner, 2 * rank + 1).reshape(x.shape[0], *coarse, channels)
+    return blocks.to_channels(jnp.asarray(x), block)
 
 
 def depth_to_space(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -> Shaped[Array, "n *fine k"]:
@@ -171,10 +165,4 @@ def depth_to_space(x: Shaped[Array, "n *space c"], block: int | Sequence[int]) -
         raise ValueError(
             f"The block's {math.prod(block)} pixels must divide the channels; x has shape {x.shape}, block={block}."
         )
-    channels = x.shape[-1] // math.prod(block)
-    split = jnp.asarray(x).reshape(*x.shape[:-1], *block, channels)
-    order = reduce(tuple.__add__, ((1 + i, 1 + rank + i) for i in range(rank)))
-    joined = split.transpose(0, *order, 2 * rank + 1)
-    for axis, (size, side) in enumerate(zip(x.shape[1:-1], block), start=1):
-        joined = joined.reshape(*joined.shape[:axis], size * side, *joined.shape[axis + 2 :])
-    return joined
+    return blocks.from_channels(jnp.asarray(x), block)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.settings import accumulator
 from jaxconv.models.blockstring import Block
 from jaxconv.models.mobile_parts import Place, Residual, Style, conv, gate, smoothed, smoother
 from jaxconv.models.widths import divisible
@@ -114,7 +115,7 @@ class MultiQuery(nnx.Module):
         query = self.query(x).reshape(n, h * w, self.heads, -1)
         keys, values = (part(x, train).reshape(n, -1, query.shape[-1]) for part in (self.key, self.value))
         scores = jnp.einsum("nqhd,nkd->nhqk", query, keys) * query.shape[-1] ** -0.5
-        weights = jax.nn.softmax(scores.astype(jnp.promote_types(x.dtype, jnp.float32)), -1).astype(x.dtype)
+        weights = jax.nn.softmax(scores.astype(accumulator(x.dtype)), -1).astype(x.dtype)
         mixed = jnp.einsum("nhqk,nkd->nqhd", weights, values)
         return self.output(mixed.reshape(n, h, w, -1))
 

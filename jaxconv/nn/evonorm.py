@@ -6,6 +6,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.settings import accumulator
 from jaxconv.nn import initializers
 from jaxconv.nn.variables import parameter, per_channel, read
 
@@ -50,7 +51,7 @@ class EvoNormS0(nnx.Module):
     def _inverse_deviation(self, x: Array) -> Array:
         """1 over the deviation of each example's groups, in the shape of x."""
         n, h, w, channels = x.shape
-        split = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(n, h * w, self.groups, -1)
+        split = x.astype(accumulator(x.dtype)).reshape(n, h * w, self.groups, -1)
         inverse = lax.rsqrt(split.var((1, 3), keepdims=True) + self.epsilon)
         whole = jnp.broadcast_to(inverse, (n, 1, self.groups, channels // self.groups))
         return whole.reshape(n, 1, 1, channels).astype(x.dtype)

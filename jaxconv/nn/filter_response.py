@@ -5,6 +5,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.settings import accumulator
 from jaxconv.nn import initializers
 from jaxconv.nn.variables import parameter, per_channel, read
 
@@ -28,7 +29,7 @@ class FilterResponseNorm(nnx.Module):
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n h w c"]:
         """Normalizes and activates x (n, h, w, channels)."""
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(accumulator(x.dtype))
         y = wide * lax.rsqrt((wide * wide).mean((1, 2), keepdims=True) + self.epsilon)
         scale, bias = (per_channel(read(variable, wide.dtype), wide) for variable in (self.scale, self.bias))
         y = y * scale + bias

@@ -1,9 +1,9 @@
 """Convolutions that standardize their kernel at every call: weights with mean 0 and variance 1 for each output."""
 
-import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike
 
 import jaxconv.functional as F
+from jaxconv.functional.settings import accumulator
 from jaxconv.nn import initializers
 from jaxconv.nn.conv import Conv
 from jaxconv.nn.variables import parameter, read
@@ -26,7 +26,7 @@ class StandardizedConv(Conv):
 
     def effective_kernel(self, dtype: DTypeLike) -> Array:
         """The standardized kernel, worked out in float32, for float64 in float64."""
-        wide = jnp.promote_types(dtype, jnp.float32)
+        wide = accumulator(dtype)
         return F.standardize_kernel(read(self.kernel, wide), epsilon=self.epsilon).astype(dtype)
 
 
@@ -63,6 +63,6 @@ class ScaledConv(StandardizedConv):
 
     def effective_kernel(self, dtype: DTypeLike) -> Array:
         """The scaled kernel, worked out in float32, for float64 in float64."""
-        wide = jnp.promote_types(dtype, jnp.float32)
+        wide = accumulator(dtype)
         gain = read(self.gain, wide).reshape(-1) * self.scale_factor
         return F.standardize_kernel(read(self.kernel, wide), gain, epsilon=self.epsilon).astype(dtype)

@@ -6,6 +6,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jaxconv.functional as F
+from jaxconv.functional.settings import accumulator
 from jaxconv.nn import initializers
 from jaxconv.nn.variables import parameter, per_channel, read
 
@@ -72,7 +73,7 @@ class ScaleNorm(nnx.Module):
         self, x: Float[Array, "*batch c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "*batch c"]:
         """Scales x (..., channels)."""
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(accumulator(x.dtype))
         spread = wide.var(-1, keepdims=True, ddof=1) if self.centred else (wide * wide).mean(-1, keepdims=True)
         return (wide * lax.rsqrt(spread + self.epsilon) * per_channel(read(self.scale, wide.dtype), wide)).astype(
             x.dtype
@@ -98,7 +99,7 @@ class GlobalResponseNorm(nnx.Module):
         self, x: Float[Array, "n h w c"], train: bool = False, key: PRNGKeyArray | None = None
     ) -> Float[Array, "n h w c"]:
         """Maps x (n, h, w, channels) to the same shape."""
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = x.astype(accumulator(x.dtype))
         square = (wide * wide).sum((1, 2), keepdims=True)
         # The root has no derivative at 0, where a channel is silent: there the norm is 0, and so is its gradient.
         norm = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

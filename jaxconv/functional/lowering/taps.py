@@ -15,7 +15,10 @@ def offsets(window):
 
 
 def pad(x, padding, value=0):
-    """`x` (n, *space, c) with `value` around; written out at once, so that reading it needs no bounds checks."""
+    """`x` (n, *space, c) with `value` around, or cut off where a width is negative.
+
+    It is written out at once, so that reading it needs no bounds checks.
+    """
     if not any(map(any, padding)):
         return x
     config = ((0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0))

@@ -29,7 +29,7 @@ def shrinking(case: Case) -> bool:
 
 
 def few_features_for_the_window(case: Case) -> bool:
-    """Strides, and few features for so large a window, or for that of an image."""
+    """Few features for so large a window, or for that of an image."""
     # Where every element of the input has few products to add up, writing all of them out takes longer.
     few = 4 * case.taps >= case.features if case.channels <= 4 else 3 * case.taps >= 2 * case.features
     return whole_few_taps(case) and few and case.images * case.positions > 128
@@ -91,19 +91,19 @@ def single_channel(case: Case) -> bool:
     return whole_few_taps(case) and unit_strides(case) and case.channels == 1 and case.images * case.positions <= 2**17
 
 
-def side_by_side(case: Case) -> bool:
+def _side_by_side(case: Case) -> bool:
     """Windows without gaps or overlap, each element of the input in one of them."""
     return whole(case) and case.taps > 1 and case.window == case.strides and set(case.dilation) == {1}
 
 
 def side_by_side_maps(case: Case) -> bool:
     """Windows side by side, but for those of 2x2 on many channels."""
-    return side_by_side(case) and (case.taps > 4 or case.channels < 96)
+    return _side_by_side(case) and (case.taps > 4 or case.channels < 96)
 
 
 def side_by_side_channels(case: Case) -> bool:
     """Windows side by side, on more than the channels of an image."""
-    return side_by_side(case) and case.channels > 4
+    return _side_by_side(case) and case.channels > 4
 
 
 def strided_little(case: Case) -> bool:

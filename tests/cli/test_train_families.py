@@ -27,12 +27,15 @@ LONG = (
     "inception_resnet_v2",
     "inception_v3",
     "inception_v4",
+    "legacy_seresnet18",
     "legacy_xception",
     "regnetx_002",
+    "resnetv2_18",
+    "shufflenet_v2_x0_5",
     "vgg11",
     "xception41p",
 )
-"""Networks of families that have no small one: half a minute or more each to compile, so only `-m zoo` trains them."""
+"""Networks whose training takes a third of a minute and more to compile: only `-m zoo` trains them."""
 
 
 def marks(name):

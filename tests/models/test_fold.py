@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from models.compiled import fast_jit
 from models.parity.noise import moved
 from models.parity.record import distance
 from models.scattered import scattered
@@ -60,8 +61,7 @@ def norms(model) -> int:
 def run(model, x, draws=0):
     """Logits, and the pyramid, with everything computed in the dtype of x: one program, as both share the trunk.
 
-    Then the same with every weight rounded anew, `draws` times. LLVM is told to compile fast: it is most of this test,
-    and no answer should depend on it.
+    Then the same with every weight rounded anew, `draws` times.
     """
     graph, state = nnx.split(model)
 
@@ -69,7 +69,7 @@ def run(model, x, draws=0):
         network = nnx.merge(graph, state)
         return network.logits(x), *network.features(x)
 
-    program = jax.jit(answers, compiler_options={"xla_backend_optimization_level": 0})
+    program = fast_jit(answers)
     state = jax.tree.map(lambda w: np.asarray(w, x.dtype), state)
     return [program(state, x) for state in (state, *(moved(state, seed) for seed in range(draws)))]
 

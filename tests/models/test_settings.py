@@ -5,9 +5,9 @@
 
 import json
 
-import jax
 import jax.numpy as jnp
 import pytest
+from models.compiled import fast_jit
 from models.parity import synth
 from models.parity.record import distance, shapes_as_reference
 from models.parity.settings import CLASSES, FILE
@@ -33,7 +33,7 @@ def test_logits(name):
     load_weights(model, {entry: synth.tensor(entry, tuple(shape)) for entry, shape in shapes.items()})
     apply, params, batch_stats = nn.functionalize(model)
     x = jnp.asarray(synth.images(2, case["side"], case["side"], case["settings"]["in_chans"]))
-    logits = jax.jit(lambda p, b: apply(p, b, x, train=False)[0])(params, batch_stats)
+    logits = fast_jit(lambda p, b: apply(p, b, x, train=False)[0])(params, batch_stats)
     assert distance(logits, case["logits"]) < 1e-4
 
 

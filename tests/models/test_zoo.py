@@ -4,7 +4,9 @@ The records beside the tests (one of each family) are always used; those in the 
 too, where it is set: `pytest -m zoo` runs the pyramids and the answers of all of them.
 """
 
+import jax
 import pytest
+from models.compiled import fast_jit
 from models.parity import proof
 from models.parity.record import Record
 
@@ -46,7 +48,7 @@ def test_a_network_without_a_record(case):
 @pytest.mark.parametrize("case", ANSWERS)
 def test_answers_and_gradients(case):
     record = Record(CASES[case])
-    network = proof.loaded(case, record)
+    network, jit = proof.loaded(case, record), fast_jit if case in OWN else jax.jit
     if case not in proof.UNSTABLE:
-        proof.check_evaluation(case, network, record)
-    proof.check_training(case, network, record)
+        proof.check_evaluation(case, network, record, jit)
+    proof.check_training(case, network, record, jit)

@@ -85,22 +85,22 @@ def images(n: int, height: int, width: int) -> jax.Array:
     return jnp.asarray(synth.images(n, height, width), jnp.zeros(()).dtype)
 
 
-def evaluation_distances(network, record: Record) -> dict[str, float]:
+def evaluation_distances(network, record: Record, jit=jax.jit) -> dict[str, float]:
     apply, params, batch_stats = network
-    run = jax.jit(lambda params, batch_stats, x: apply(params, batch_stats, x, train=False)[0])
+    run = jit(lambda params, batch_stats, x: apply(params, batch_stats, x, train=False)[0])
     sizes = record.meta["sizes"]
     answers = {size: run(params, batch_stats, images(2, *size)) for size in map(tuple, sizes)}
     return {f"{h}x{w}": distance(y, record.arrays[f"logits_{h}x{w}"]) for (h, w), y in answers.items()}
 
 
-def check_evaluation(case: str, network, record: Record) -> dict[str, float]:
+def check_evaluation(case: str, network, record: Record, jit=jax.jit) -> dict[str, float]:
     """Logits in evaluation mode, of a record that is not in `UNSTABLE`."""
-    distances = evaluation_distances(network, record)
+    distances = evaluation_distances(network, record, jit)
     assert distances and max(distances.values()) < 1e-4, distances
     return distances
 
 
-def check_training(case: str, network, record: Record) -> dict[str, float]:
+def check_training(case: str, network, record: Record, jit=jax.jit) -> dict[str, float]:
     """One step in training mode; returns the distances of logits, gradients (median) and statistics (worst)."""
     if "train_logits" not in record.arrays:
         assert record.meta["train_error"]
@@ -115,7 +115,7 @@ def check_training(case: str, network, record: Record) -> dict[str, float]:
         logits = output[0] if isinstance(output, tuple) else output
         return F.cross_entropy(logits, labels), (logits, after)
 
-    (value, (logits, after)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    (value, (logits, after)), gradients = jit(jax.value_and_grad(loss, has_aux=True))(params)
     ours, theirs = norms(gradients), _in_our_names(case, record.meta["grad_norm"])
     heard = [name for name, norm in theirs.items() if norm]
     running, statistics = norms(after), _in_our_names(case, record.meta["running_norm"])

@@ -14,6 +14,7 @@ from jaxconv.functional.lowering import (
     divided,
     grouped,
     patches,
+    phases,
     plain,
     pointwise,
     when,
@@ -144,7 +145,7 @@ INPUT_GRAD = (
     ),
     Row(
         when_dense.few_features_for_the_window,
-        dense.input_grad_phases,
+        phases.input_grad,
         "stride 2: 2.8 (7x7, 3 channels to 64, 224x224), 1.6 (3x3, 3 to 32), 4.3 (5x5, 64 to 32, 112x112, 16 images), "
         "5.7 (7x7, 48, 56x56, 32), 1.6 (4x4, 64 to 32, 64x64, 4); columns: 1.2, 0.8, 1.5, 1.6, 0.6; XLA's form with "
         "its zeros written out: 2.4, 2.1, 0.9 for the last three",
@@ -199,6 +200,33 @@ KERNEL_GRAD = (
         "0.1, 0.1",
     ),
     Row(
+        when_dense.strided_narrow,
+        phases.kernel_grad,
+        "stride 2, 3x3: 2.1 (512 to 16 channels, 32x32, 4 images), 1.7 (96 to 24, 64x64, 8), 1.1 (64 to 16, 28x28, "
+        "16); 7x7: 2.1 (256 to 24, 32x32, 4), 1.0 (96 to 24, 28x28, 16); stride 3, 11x11: 4.0 (96 to 8, 56x56, 4); "
+        "`kernel_grad_bands`: 1.0, 0.9, 0.8, 0.9, 0.6; `kernel_grad_maps`: 0.4, 0.6, 0.3, 0.9, 0.8, 1.0",
+    ),
+    Row(
+        when_dense.strided_narrow_few_positions,
+        columns.kernel_grad_columns,
+        "one image, stride 2: 1.8 (3x3, 384 to 96 channels, 14x14), 2.5 (384 to 128, 7x7; 11x11, 96 to 24, 7x7); 4 "
+        "images: 0.9 (9x9, 48 to 24, 7x7), 1.1 (5x5, 256 to 16, 7x7); `kernel_grad_maps`: 1.0, 1.1, 1.1, 0.9, 1.0",
+    ),
+    Row(
+        when_dense.strided_many_images,
+        dense.kernel_grad_maps,
+        "32 images, stride 2: 0.96 (7x7, 24 to 16 channels, 14x14), 1.0 (9x9, 24 to 8, 28x28; 11x11, 16 to 48, 7x7), "
+        "1.1 (5x5, 96 to 48, 14x14); `kernel_grad_rows`: 0.6, 0.3, 0.6, 0.6; inside a scan XLA's form is 180 times "
+        "slower",
+    ),
+    Row(
+        when_dense.strided_narrow_small,
+        dense.kernel_grad_maps,
+        "stride 2: 1.0 (11x11, 384 to 48 channels, 8x8, 16 images), 0.9 (7x7, 128 to 16, 7x7, 8), 0.9 (9x9, 64 to 24, "
+        "16x16, 16), 0.7 (3x3, 128 to 32, 7x7, 16); `kernel_grad_rows`: 0.3, 0.8, 0.5, 0.6; inside a scan XLA's form "
+        "is 180 times slower",
+    ),
+    Row(
         when_dense.small_maps,
         columns.kernel_grad_columns,
         "one image, 3x3: 2.1 (512 channels, 7x7), 1.3 (256, 14x14), 1.2 (192, 14x14; 128, 16x16); `kernel_grad_rows`: "
@@ -221,8 +249,8 @@ KERNEL_GRAD = (
         when_dense.strided_little,
         columns.kernel_grad_columns,
         "stride 2, 3x3: 1.3 (256 channels, 28x28, one image), 2.1 (512, 14x14, one image), 1.6 (128, 16x16, one "
-        "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); 7x7, one image: 2.5 (48 to 16, 16x16); inside a "
-        "scan XLA's form is 180 times slower",
+        "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); inside a scan XLA's form "
+        "is 180 times slower",
     ),
     Row(
         when_dense.many_features,
@@ -246,13 +274,6 @@ KERNEL_GRAD = (
         when_dense.image_of_few_channels,
         dense.kernel_grad_maps,
         "3x3, 64 channels, 56x56: 1.0 (`kernel_grad_rows` 0.7); 32x32: 1.2",
-    ),
-    Row(
-        when_dense.strided_narrow_large_windows,
-        dense.kernel_grad_maps,
-        "stride 2: 0.7 (5x5, 64 to 32 channels, 112x112, 16 images), 0.7 (7x7, 256 to 32, 28x28, 32), 1.0 (9x9, 128 "
-        "to 16, 64x64, one), where `kernel_grad_rows` is 0.8, 0.45, 3.0 and bands 0.65, 0.4, 3.2; inside a scan XLA's "
-        "form is 180 times slower",
     ),
     Row(
         when_dense.strided_bands,

@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxconv.functional.lowering import plain
 from jaxconv.functional.lowering.chunk import add_over_images
-from jaxconv.functional.lowering.taps import after, flip, interleave, offsets, phase_shifts, transposed_padding
+from jaxconv.functional.lowering.taps import after, flip, transposed_padding
 
 
 def input_grad_flipped(dy, kernel, *, space, strides, padding, dilation, groups):
@@ -22,36 +22,6 @@ def input_grad_flipped(dy, kernel, *, space, strides, padding, dilation, groups)
     flipped = kernel.reshape(-1, c, k)[::-1].swapaxes(1, 2).reshape(*window, k, c)
     flipped = lax.optimization_barrier(flipped)
     return plain.conv(dy, flipped, strides=strides, padding=around, dilation=dilation, groups=1)
-
-
-def input_grad_phases(dy, kernel, *, space, strides, padding, dilation, groups):
-    """For strides above 1 and few channels: one convolution whose features are all positions modulo the stride."""
-    *window, c, _ = kernel.shape
-    shifts = [phase_shifts(*s) for s in zip(window, strides, padding, dilation)]
-    axes, around = [], []
-    for size, s, out, shift in zip(space, strides, dy.shape[1:-1], shifts):
-        low = min(min(phase.values(), default=0) for phase in shift)
-        high = max(max(phase.values(), default=0) for phase in shift)
-        axes.append((low, high - low + 1))
-        around.append((-low, -(-size // s) + high - out))
-    # Kernel of one phase: at tap t of the window, the tap of the original window that is shifted by low + t.
-    zero = jnp.zeros(kernel.shape[-2:], kernel.dtype)
-    rows = []
-    for t in offsets([taps for _, taps in axes]):
-        features = []
-        for phase in offsets(strides):
-            wanted = [
-                [i for i, shift in shifts[a][phase[a]].items() if shift == axes[a][0] + t[a]]
-                for a in range(len(window))
-            ]
-            features.append(kernel[tuple(i for (i,) in wanted)] if all(wanted) else zero)
-        rows.append(jnp.concatenate(features))
-    merged = jnp.stack(rows).reshape(*(taps for _, taps in axes), -1, kernel.shape[-1])
-    merged = lax.optimization_barrier(merged.swapaxes(-1, -2))
-    ones = (1,) * len(window)
-    y = plain.conv(dy, merged, strides=ones, padding=around, dilation=ones, groups=1)
-    parts = y.reshape(*y.shape[:-1], len(offsets(strides)), c)
-    return interleave([parts[..., p, :] for p in range(len(offsets(strides)))], strides, space)
 
 
 def kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):

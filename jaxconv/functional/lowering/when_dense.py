@@ -107,15 +107,35 @@ def side_by_side_channels(case: Case) -> bool:
 
 
 def strided_little(case: Case) -> bool:
-    """Strides, and few elements in all, less for fewer features than channels."""
-    few = 115_000 if _narrow(case) else 250_000 if 10 * case.taps <= 3 * case.features else 0
-    return _strided(case) and case.images * math.prod(case.space) * case.channels <= few
+    """Strides, many features for the window, and few elements in all."""
+    few = case.images * math.prod(case.space) * case.channels <= 250_000
+    return _strided(case) and not _narrow(case) and 10 * case.taps <= 3 * case.features and few
 
 
-def strided_narrow_large_windows(case: Case) -> bool:
-    """Strides, large windows, many positions and fewer features than channels."""
-    large = case.taps > 49 or (case.taps >= 25 and case.images * case.positions > 2600)
-    return _strided(case) and _narrow(case) and large
+def strided_narrow(case: Case) -> bool:
+    """Strides, fewer features than channels, and large images, or windows of whole strides or less than one."""
+    whole_steps = all(w % s == 0 or w < s for w, s in zip(case.window, case.strides))
+    large = math.prod(case.space) * case.channels > 25_000 and case.taps > 8
+    dense_ = set(case.dilation) == {1} and case.features <= 64
+    return _strided_narrow(case) and dense_ and (large or whole_steps)
+
+
+def strided_narrow_few_positions(case: Case) -> bool:
+    """Strides, fewer features than channels, and few positions in all."""
+    return _strided_narrow(case) and case.images * case.positions <= 64
+
+
+def strided_narrow_small(case: Case) -> bool:
+    """Strides, fewer features than channels, and small images or large kernels."""
+    small = math.prod(case.space) * case.channels <= 25_000
+    return _strided_narrow(case) and (small or case.taps > 49 or case.weights > 400_000)
+
+
+def strided_many_images(case: Case) -> bool:
+    """Strides, few features for the window, on the small maps of many images."""
+    many = case.images >= 32 and case.positions <= 1024
+    overlap = not unit_strides(case) and not _side_by_side(case)
+    return whole(case) and overlap and many and 4 * case.taps > case.features
 
 
 def few_large_windows(case: Case) -> bool:
@@ -154,6 +174,10 @@ def strided_bands(case: Case) -> bool:
 
 def _strided(case):
     return whole_few_taps(case) and not unit_strides(case) and case.channels > 4
+
+
+def _strided_narrow(case):
+    return _strided(case) and _narrow(case) and not _side_by_side(case)
 
 
 def _narrow(case):

@@ -17,6 +17,7 @@ from jaxconv.functional.lowering import (
     divided,
     grouped,
     patches,
+    phases,
     plain,
     pointwise,
 )
@@ -71,7 +72,7 @@ INPUT_GRAD = [
     (grouped.conv_input_grad, GROUPS),
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),
-    (dense.input_grad_phases, DENSE),
+    (phases.input_grad, DENSE),
     (patches.conv_input_grad, TILED),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
@@ -88,6 +89,7 @@ KERNEL_GRAD = [
     (columns.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
     (pointwise.conv_kernel_grad_rows, POINTS),
     (patches.conv_kernel_grad, TILED),
+    (phases.kernel_grad, [name for name in DENSE if set(CASES[name][7]) == {1}]),
     (divided.kernel_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 

@@ -6,7 +6,8 @@ from jaxconv.functional.lowering.chunk import add_over_images
 from jaxconv.functional.lowering.taps import out_space, pad, tap, untap
 
 # Measured on the layers of ResNet-50, 1, 8 and 32 images: up to _WHOLE rows at once (8 images of 28x28), or _ROWS at a
-# time, was 1.0 to 1.5 times as fast as 512 at a time. For fewer than _FEW (an image of 7x7) transposing does not pay.
+# time, was 1.0 to 1.5 times as fast as 512 at a time. For fewer than _FEW (an image of 7x7) transposing does not pay,
+# neither of a factor nor of the product.
 _WHOLE, _ROWS, _FEW = 8192, 1024, 64
 
 
@@ -49,14 +50,18 @@ def _product(left, right):
     return lax.dot_general(left, right, (((0,), (0,)), ((), ())))
 
 
+def _few(rows):
+    return isinstance(rows.shape[0], int) and rows.shape[0] < _FEW
+
+
 def _transposed_product(left, right):
-    if isinstance(left.shape[0], int) and left.shape[0] < _FEW:
+    if _few(left):
         return _product(left, right)
     return lax.dot_general(lax.optimization_barrier(left.T), right, (((1,), (0,)), ((), ())))
 
 
 def _narrow_first(product, x, dy):
-    if x.shape[-1] <= dy.shape[-1]:
+    if x.shape[-1] <= dy.shape[-1] or _few(x):
         return product(x, dy)
     # The narrow one should be the factor that is transposed: 1.3 to 3 times faster. Without the barrier XLA puts the
     # factors back.

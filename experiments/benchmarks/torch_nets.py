@@ -60,6 +60,8 @@ class Torch:
 def build(network, mode, params, images, labels, compiled):
     """Variants by name: a call for timing, and what it computes (logits, or the loss of the first step)."""
     variants = {}
+    # All networks share one `forward`, of which no more than eight programs are kept before torch gives up compiling.
+    torch._dynamo.reset()
     for layout in (torch.contiguous_format, torch.channels_last):
         label = "torch NCHW" if layout == torch.contiguous_format else "torch NHWC"
         x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=layout)

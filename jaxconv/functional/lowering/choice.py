@@ -200,7 +200,7 @@ KERNEL_GRAD = (
         "0.1, 0.1",
     ),
     Row(
-        when_dense.strided_narrow,
+        when_dense.strided_narrow_large,
         phases.kernel_grad,
         "stride 2, 3x3: 2.1 (512 to 16 channels, 32x32, 4 images), 1.7 (96 to 24, 64x64, 8), 1.1 (64 to 16, 28x28, "
         "16); 7x7: 2.1 (256 to 24, 32x32, 4), 1.0 (96 to 24, 28x28, 16); stride 3, 11x11: 4.0 (96 to 8, 56x56, 4); "
@@ -249,8 +249,8 @@ KERNEL_GRAD = (
         when_dense.strided_little,
         columns.kernel_grad_columns,
         "stride 2, 3x3: 1.3 (256 channels, 28x28, one image), 2.1 (512, 14x14, one image), 1.6 (128, 16x16, one "
-        "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); inside a scan XLA's form "
-        "is 180 times slower",
+        "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); inside a scan XLA's form is 180 "
+        "times slower",
     ),
     Row(
         when_dense.many_features,

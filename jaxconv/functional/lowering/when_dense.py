@@ -112,12 +112,12 @@ def strided_little(case: Case) -> bool:
     return _strided(case) and not _narrow(case) and 10 * case.taps <= 3 * case.features and few
 
 
-def strided_narrow(case: Case) -> bool:
+def strided_narrow_large(case: Case) -> bool:
     """Strides, fewer features than channels, and large images, or windows of whole strides or less than one."""
     whole_steps = all(w % s == 0 or w < s for w, s in zip(case.window, case.strides))
     large = math.prod(case.space) * case.channels > 25_000 and case.taps > 8
-    dense_ = set(case.dilation) == {1} and case.features <= 64
-    return _strided_narrow(case) and dense_ and (large or whole_steps)
+    fits = set(case.dilation) == {1} and case.features <= 64
+    return _strided_narrow(case) and fits and (large or whole_steps)
 
 
 def strided_narrow_few_positions(case: Case) -> bool:

@@ -68,6 +68,10 @@ class Shapes:
         """Arrays side by side along channels."""
         return (*xs[0][:3], sum(x[3] for x in xs))
 
+    def join_dense(self, xs):
+        """The same, where many layers read the result."""
+        return self.join(xs)
+
     def max_pool(self, x, window, stride, padding=0):
         """Maximum over windows."""
         return (x[0], *_out(x, (window,) * 2, stride, (padding,) * 2), x[3])
@@ -192,7 +196,7 @@ def densenet121(b, x):
     channels = 64
     for stage, count in enumerate((6, 12, 24, 16)):
         for _ in range(count):
-            x = b.join([x, pre(pre(x, 128, 1), 32, 3)])
+            x = b.join_dense([x, pre(pre(x, 128, 1), 32, 3)])
         channels += 32 * count
         if stage < 3:
             channels //= 2

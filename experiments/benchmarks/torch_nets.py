@@ -44,6 +44,8 @@ class Torch:
     def join(self, xs):
         return torch.cat(xs, 1)
 
+    join_dense = join
+
     def max_pool(self, x, window, stride, padding=0):
         return F.max_pool2d(x, window, stride, padding)
 

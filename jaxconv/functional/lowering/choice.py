@@ -144,6 +144,14 @@ INPUT_GRAD = (
         "1.4 times as fast as this",
     ),
     Row(
+        when_dense.whole_strides,
+        phases.input_grad_products,
+        "4x4 stride 2, 1, 8, 32 images: 1.5, 1.2, 1.8 (128 to 256 channels, 28x28), 1.3, 1.2, 2.2 (64 to 128, 56x56); "
+        "`columns.input_grad_columns`: 1.6, 0.9, 1.2, then 1.0, 0.7, 1.2, `phases.input_grad`: 0.4, 0.4, 0.7, then "
+        "0.6, 0.7, 1.3; 256 to 512, 14x14: 1.6, 1.2, 1.0, `columns` 3.5, 1.3, 1.0; 90 random ones of 4x4, 6x6 and 8x8: "
+        "geometric mean 3.5, 2 below 0.95, where `columns` has 1.8 and 38, `phases.input_grad` 1.3 and 39",
+    ),
+    Row(
         when_dense.few_features_for_the_window,
         phases.input_grad,
         "stride 2: 2.8 (7x7, 3 channels to 64, 224x224), 1.6 (3x3, 3 to 32), 4.3 (5x5, 64 to 32, 112x112, 16 images), "

@@ -43,7 +43,7 @@ def conv_spread(x, kernel, *, strides, padding, dilation, groups):
 
     def some(x):
         columns = lax.dot_general(x, matrix, (((x.ndim - 1,), (0,)), ((), ())))
-        return _added(columns, k, window, out, strides, around, dilation)
+        return added(columns, k, window, out, strides, around, dilation)
 
     return map_over_images(some, x, _at_once(x.shape[1:-1]))
 
@@ -55,7 +55,7 @@ def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups)
 
     def grad(dy):
         columns = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
-        return _added(columns, c, window, space, strides, padding, dilation)
+        return added(columns, c, window, space, strides, padding, dilation)
 
     return map_over_images(grad, dy)
 
@@ -97,7 +97,7 @@ def _at_once(space):
     return max(1, _POSITIONS // math.prod(space))
 
 
-def _added(columns, features, window, space, strides, padding, dilation):
+def added(columns, features, window, space, strides, padding, dilation):
     """The sum over the taps of a window of their `features` columns each, every one put where it lies in the space."""
     parts = (columns[..., n * features : (n + 1) * features] for n in range(math.prod(window)))
     return add(untap(a, i, strides, dilation, space, padding) for a, i in zip(parts, offsets(window)))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxconv.functional.lowering import blocks, columns, plain
-from jaxconv.functional.lowering.chunk import add_over_images
+from jaxconv.functional.lowering.chunk import add_over_images, map_over_images
 from jaxconv.functional.lowering.taps import flip, interleave, offsets, pad, phase_shifts
 
 # Elements of the input in a chunk of images of a kernel gradient. Measured on 36 random layers: 2^16 to 2^20 and all
@@ -42,6 +42,22 @@ def input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
     y = plain.conv(dy, merged, strides=ones, padding=around, dilation=ones, groups=1)
     parts = y.reshape(*y.shape[:-1], len(offsets(strides)), c)
     return interleave([parts[..., p, :] for p in range(len(offsets(strides)))], strides, space)
+
+
+def input_grad_products(dy, kernel, *, space, strides, padding, dilation, groups):
+    """For windows of whole strides: one product of `dy` with the kernel of all phases, its taps added up (col2im)."""
+    taps = [w // s for w, s in zip(kernel.shape, strides)]
+    phased = blocks.to_channels(jnp.moveaxis(kernel, -1, 0), strides)  # (k, *taps, phases of c)
+    matrix = lax.optimization_barrier(phased.reshape(phased.shape[0], -1))
+    coarse, ones = [o + t - 1 for o, t in zip(dy.shape[1:-1], taps)], (1,) * len(taps)
+
+    def grad(dy):
+        products = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (0,)), ((), ())))
+        phases = columns.added(products, phased.shape[-1], taps, coarse, ones, ((0, 0),) * len(taps), ones)
+        whole = blocks.from_channels(phases, strides)
+        return pad(whole, [(-low, low + size - had) for size, had, (low, _) in zip(space, whole.shape[1:-1], padding)])
+
+    return map_over_images(grad, dy)
 
 
 def kernel_grad(x, dy, *, window, strides, padding, dilation, groups):

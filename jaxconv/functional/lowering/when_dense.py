@@ -101,6 +101,14 @@ def side_by_side_maps(case: Case) -> bool:
     return _side_by_side(case) and (case.taps > 4 or case.channels < 96)
 
 
+def whole_strides(case: Case) -> bool:
+    """Strides, and windows that are as long as one or several of them."""
+    steps = all(w % s == 0 for w, s in zip(case.window, case.strides)) and set(case.dilation) == {1}
+    # The kernel is rearranged, which for few positions is more work than the product.
+    little = case.images * case.positions <= 64 and case.features >= 192
+    return whole_few_taps(case) and not unit_strides(case) and steps and not _side_by_side(case) and not little
+
+
 def side_by_side_channels(case: Case) -> bool:
     """Windows side by side, on more than the channels of an image."""
     return _side_by_side(case) and case.channels > 4

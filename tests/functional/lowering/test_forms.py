@@ -31,11 +31,14 @@ CASES = {
     "plane, side by side": (3, (6, 9), 3, 4, (2, 3), (2, 3), ((0, 0), (0, 0)), (1, 1), 1),
     "plane, side by side with a rim": (2, (8, 7), 2, 3, (3, 2), (3, 2), ((2, 1), (0, 0)), (1, 1), 1),
     "plane, side by side, cut off": (2, (8, 7), 2, 3, (3, 4), (3, 4), ((0, 0), (4, 5)), (1, 1), 1),
+    "plane, of two strides": (3, (8, 9), 3, 4, (4, 6), (2, 3), ((1, 1), (2, 3)), (1, 1), 1),
+    "plane, of two strides, cut off": (2, (9, 8), 2, 3, (6, 2), (2, 1), ((0, 0), (3, 0)), (1, 1), 1),
     "plane, steps beyond the window": (2, (9, 8), 2, 2, (1, 2), (3, 3), ((0, 0), (1, 0)), (1, 1), 1),
     "plane, dilated": (2, (9, 9), 2, 3, (3, 2), (1, 1), ((2, 2), (2, 1)), (2, 3), 1),
     "plane, strided and dilated": (2, (10, 9), 2, 3, (3, 3), (3, 2), ((2, 2), (1, 3)), (2, 2), 1),
     "line": (5, (11,), 3, 4, (3,), (1,), ((1, 1),), (2,), 1),
     "line, strided": (2, (11,), 3, 4, (5,), (2,), ((1, 2),), (1,), 1),
+    "line, of three strides": (2, (14,), 2, 3, (6,), (2,), ((4, 0),), (1,), 1),
     "line, side by side": (2, (11,), 3, 4, (5,), (5,), ((0, 0),), (1,), 1),
     "volume": (2, (5, 4, 6), 2, 3, (2, 3, 2), (1, 1, 1), ((0, 1), (1, 1), (1, 0)), (1, 1, 2), 1),
     "volume, side by side": (2, (4, 7, 6), 2, 3, (2, 3, 1), (2, 3, 1), ((0, 0), (1, 1), (0, 0)), (1, 1, 1), 1),
@@ -61,6 +64,7 @@ UNIT = [name for name in DENSE if set(CASES[name][5]) == {1}]
 DEPTHWISE = [name for name in CASES if name.startswith("depthwise")]
 FLAT = [name for name in DEPTHWISE if "volume" not in name]
 GROUPS = [name for name in CASES if "groups" in name]
+STEPPED = [name for name in DENSE if "strides" in name]
 TILED = [name for name in CASES if "side by side" in name]
 POINTS = [name for name in CASES if name.startswith("points")]
 
@@ -74,6 +78,7 @@ INPUT_GRAD = [
     (columns.input_grad_columns, DENSE),
     (phases.input_grad, DENSE),
     (patches.conv_input_grad, TILED),
+    (phases.input_grad_products, [*STEPPED, *TILED]),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 KERNEL_GRAD = [

@@ -202,7 +202,7 @@ PUBLISHED = {
 
 @pytest.mark.slow
 @pytest.mark.skipif(DATA is None, reason="JAXCONV_DATA names no folder with the published files")
-@pytest.mark.parametrize("name", list(PUBLISHED))
+@pytest.mark.parametrize("name", ["mnist", pytest.param("fashion_mnist", marks=pytest.mark.zoo)])
 def test_the_published_files_give_the_published_numbers(name):
     assert DATA is not None
     counts, mean, std = PUBLISHED[name]

@@ -137,7 +137,7 @@ INPUT_GRAD = (
     ),
     Row(
         when_dense.side_by_side_maps,
-        patches.conv_input_grad,
+        phases.input_grad_products,
         "1, 8, 32 images: 1.6, 1.6, 1.5 (4x4, 16 channels, 56x56), 1.8, 1.7, 2.1 (8x8, 16, 64x64), 1.2, 1.4, 1.2 "
         "(3x3, 32, 57x57), 1.0, 1.5, 1.6 (2x2, 16, 56x56), 47, 49, 43 (16x16, 3, 224x224); "
         "`columns.input_grad_columns`: 0.6, 0.5, 0.2, then 0.2, 0.1, 0.1, and for 2x2 on 96 channels and more 1.0 to "
@@ -146,9 +146,9 @@ INPUT_GRAD = (
     Row(
         when_dense.whole_strides,
         phases.input_grad_products,
-        "4x4 stride 2, 1, 8, 32 images: 1.5, 1.2, 1.8 (128 to 256 channels, 28x28), 1.3, 1.2, 2.2 (64 to 128, 56x56); "
+        "4x4 stride 2, 1, 8, 32 images: 1.9, 1.5, 1.5 (128 to 256 channels, 28x28), 1.5, 1.8, 2.5 (64 to 128, 56x56); "
         "`columns.input_grad_columns`: 1.6, 0.9, 1.2, then 1.0, 0.7, 1.2, `phases.input_grad`: 0.4, 0.4, 0.7, then "
-        "0.6, 0.7, 1.3; 256 to 512, 14x14: 1.6, 1.2, 1.0, `columns` 3.5, 1.3, 1.0; 90 random ones of 4x4, 6x6 and 8x8: "
+        "0.6, 0.7, 1.3; 256 to 512, 14x14: 2.7, 1.7, 1.3, `columns` 3.5, 1.3, 1.0; 90 random ones of 4x4, 6x6 and 8x8: "
         "geometric mean 3.5, 2 below 0.95, where `columns` has 1.8 and 38, `phases.input_grad` 1.3 and 39",
     ),
     Row(

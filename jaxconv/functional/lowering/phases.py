@@ -46,18 +46,20 @@ def input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
 
 def input_grad_products(dy, kernel, *, space, strides, padding, dilation, groups):
     """For windows of whole strides: one product of `dy` with the kernel of all phases, its taps added up (col2im)."""
-    taps = [w // s for w, s in zip(kernel.shape, strides)]
-    phased = blocks.to_channels(jnp.moveaxis(kernel, -1, 0), strides)  # (k, *taps, phases of c)
-    matrix = lax.optimization_barrier(phased.reshape(phased.shape[0], -1))
+    *window, c, k = kernel.shape
+    taps = [w // s for w, s in zip(window, strides)]
+    phased = blocks.to_channels(kernel.reshape(1, *window, -1), strides)  # (1, *taps, phases of c of k)
+    matrix = lax.optimization_barrier(phased.reshape(-1, k))
     coarse, ones = [o + t - 1 for o, t in zip(dy.shape[1:-1], taps)], (1,) * len(taps)
 
     def grad(dy):
-        products = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (0,)), ((), ())))
-        phases = columns.added(products, phased.shape[-1], taps, coarse, ones, ((0, 0),) * len(taps), ones)
+        products = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
+        phases = columns.added(products, math.prod(strides) * c, taps, coarse, ones, ((0, 0),) * len(taps), ones)
         whole = blocks.from_channels(phases, strides)
         return pad(whole, [(-low, low + size - had) for size, had, (low, _) in zip(space, whole.shape[1:-1], padding)])
 
-    return map_over_images(grad, dy)
+    # Where windows lie side by side nothing is added up, and chunks were 0.4 to 1.1 times as fast.
+    return map_over_images(grad, dy) if math.prod(taps) > 1 else grad(dy)
 
 
 def kernel_grad(x, dy, *, window, strides, padding, dilation, groups):

@@ -77,7 +77,6 @@ INPUT_GRAD = [
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),
     (phases.input_grad, DENSE),
-    (patches.conv_input_grad, TILED),
     (phases.input_grad_products, [*STEPPED, *TILED]),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]

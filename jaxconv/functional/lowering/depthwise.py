@@ -6,6 +6,7 @@ A kernel (*window, 1, c * m) with m > 1 reads every channel m times; `x` is repe
 import jax.numpy as jnp
 from jax import lax
 
+from jaxconv.functional.lowering import rim
 from jaxconv.functional.lowering.taps import add, after, offsets, out_space, pad, spread, tap
 
 
@@ -19,40 +20,13 @@ def conv(x, kernel, *, strides, padding, dilation, groups):
 
 
 def conv_within(x, kernel, *, strides, padding, dilation, groups):
-    """`conv` without a padded copy of `x`: windows inside read `x` itself, those over its rim a padded part of it."""
-    settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
-    window, space = kernel.shape[:-2], x.shape[1:-1]
-    whole = [(0, o) for o in out_space(space, window, strides, padding, dilation)]
-    inside = [
-        (-(-low // s), (size + low - d * (taps - 1) - 1) // s + 1)
-        for size, taps, s, (low, _), d in zip(space, window, strides, padding, dilation)
-    ]
-    inside = [(max(first, 0), min(last, o)) for (first, last), (_, o) in zip(inside, whole)]
-    if any(first >= last for first, last in inside):
-        return conv(x, kernel, **settings)
+    """`conv` without a padded copy of `x`."""
+    settings = dict(strides=strides, dilation=dilation)
 
-    def part(ranges):
-        seen = [
-            (a * s - low, (b - 1) * s - low + d * (taps - 1) + 1)
-            for (a, b), taps, s, (low, _), d in zip(ranges, window, strides, padding, dilation)
-        ]
-        # Where windows see nothing but padding, what is read of `x` is empty.
-        start, stop = zip(*((min(max(a, 0), size), min(max(b, 0), size)) for (a, b), size in zip(seen, space)))
-        before = [min(max(-a, 0), b - a) for a, b in seen]
-        beyond = tuple((p, b - a - p - (z - y)) for p, (a, b), y, z in zip(before, seen, start, stop))
-        slab = lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]))
-        return conv(slab, kernel, **settings | {"padding": beyond})
+    def form(x, padding):
+        return conv(x, kernel, padding=padding, groups=groups, **settings)
 
-    def joined(done):
-        axis = len(done)
-        if axis == len(window):
-            return part(done)
-        (first, last), (_, end), rest = inside[axis], whole[axis], whole[axis + 1 :]
-        before = [part([*done, (0, first), *rest])] if first else []
-        after = [part([*done, (last, end), *rest])] if last < end else []
-        return jnp.concatenate([*before, joined([*done, (first, last)]), *after], axis + 1)
-
-    return joined([])
+    return rim.apart(form, x, window=kernel.shape[:-2], padding=padding, **settings)
 
 
 def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):

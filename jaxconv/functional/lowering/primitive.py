@@ -10,7 +10,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
 
-def define(name, shape, plain, cpu, cpu_sharded=None) -> Primitive:
+def define(name, shape, plain, cpu, told_sharded=False) -> Primitive:
     """A primitive with one result.
 
     Args:
@@ -19,7 +19,7 @@ def define(name, shape, plain, cpu, cpu_sharded=None) -> Primitive:
             is that of the first argument.
         plain: the form of every platform but the CPU.
         cpu: the form of the CPU. A form is a function of arrays and keyword settings, and need not be differentiable.
-        cpu_sharded: the form of the CPU where XLA is to divide the program among devices; `cpu` if None.
+        told_sharded: whether `cpu` takes `sharded`, which says that XLA is to divide the program among devices.
     """
     primitive = Primitive(name)
 
@@ -30,7 +30,8 @@ def define(name, shape, plain, cpu, cpu_sharded=None) -> Primitive:
     primitive.def_abstract_eval(abstract)
     primitive.def_impl(functools.partial(_run, primitive))
     mlir.register_lowering(primitive, _rule(plain))
-    mlir.register_lowering(primitive, _cpu_rule(cpu, cpu_sharded or cpu), platform="cpu")
+    sharded = functools.partial(cpu, sharded=True) if told_sharded else cpu
+    mlir.register_lowering(primitive, _cpu_rule(cpu, sharded), platform="cpu")
     return primitive
 
 

@@ -53,10 +53,7 @@ def _kernel_grad_shape(x, dy, *, window, groups, **_):
     return (*window, x[-1] // groups, dy[-1])
 
 
-def _define(name, shape, plain, cpu):
-    return define(name, shape, plain, cpu, functools.partial(cpu, sharded=True))
-
-
+_define = functools.partial(define, told_sharded=True)
 _conv = _define("conv", _conv_shape, plain.conv, cpu.conv)
 _input_grad = _define("conv_input_grad", _input_grad_shape, plain.conv_input_grad, cpu.conv_input_grad)
 _kernel_grad = _define("conv_kernel_grad", _kernel_grad_shape, plain.conv_kernel_grad, cpu.conv_kernel_grad)

@@ -50,9 +50,10 @@ CONV = (
         when.roomy_depthwise,
         depthwise.conv_within,
         "3x3, 144 channels, 56x56: 42.0; 384, 14x14, one image: 15.0; stride 2, 96, 112x112: 19.1; 32 images: 9.8, 8.2 "
-        "(`depthwise.conv`: 30.2, 12.1, 3.0, 7.1, 2.9)",
+        "(`depthwise.conv`: 30.2, 12.1, 3.0, 7.1, 2.9); 7x7, 96, 56x56: 1.3 times as fast as `depthwise.conv`; 5x5, 1, "
+        "8, 32 images: 1.0, 1.2, 1.7 (256, 28x28), 1.1, 1.2, 1.4 (64, 32x32); 5x5 stride 2, 144, 56x56: 0.8, 1.0, 0.9",
     ),
-    Row(when.depthwise, depthwise.conv, "7x7, 96 channels, 56x56: 27.4; 384, 14x14: 20.2; 5x5, 672, 14x14: 20.8"),
+    Row(when.depthwise, depthwise.conv, "7x7, 384 channels, 14x14: 20.2; 5x5, 672, 14x14: 20.8"),
     Row(
         when.strided_sharded_grouped,
         plain.conv,
@@ -95,6 +96,12 @@ INPUT_GRAD = (
         when.pointwise,
         pointwise.conv_input_grad,
         "64 to 256 channels, 56x56: 2.46; 1024 to 256, 14x14: 1.44; stride 2: 1.04",
+    ),
+    Row(
+        when.roomy_unit_depthwise,
+        depthwise.conv_input_grad_within,
+        "1, 8, 32 images, times as fast as `depthwise.conv_input_grad`: 1.4, 1.6, 1.7 (3x3, 144 channels, 56x56), 1.3, "
+        "1.0, 1.3 (384, 14x14), 1.0, 1.2, 1.4 (7x7, 96, 56x56); 7x7, 384, 14x14: 0.9, 1.3, 0.8",
     ),
     Row(
         when.depthwise,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxconv.functional.lowering import rim
-from jaxconv.functional.lowering.taps import add, after, offsets, out_space, pad, spread, tap
+from jaxconv.functional.lowering.taps import add, flip, offsets, out_space, pad, spread, tap, transposed_padding
 
 
 def conv(x, kernel, *, strides, padding, dilation, groups):
@@ -33,9 +33,14 @@ def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
     """See `plain.conv_input_grad`."""
     window = kernel.shape[:-2]
     settings = dict(space=space, window=window, strides=strides, padding=padding, dilation=dilation)
-    dx = spread(lambda offset, dy: dy * _weight(kernel, offset), [(dy, 0)], **settings)
-    multiplier = kernel.shape[-1] // groups
-    return dx if multiplier == 1 else dx.reshape(*dx.shape[:-1], groups, multiplier).sum(-1)
+    return _summed(spread(lambda offset, dy: dy * _weight(kernel, offset), [(dy, 0)], **settings), groups)
+
+
+def conv_input_grad_within(dy, kernel, *, space, strides, padding, dilation, groups):
+    """For stride 1: `conv_within` of `dy` with the flipped kernel."""
+    around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
+    settings = dict(strides=strides, padding=around, dilation=dilation, groups=dy.shape[-1])
+    return _summed(conv_within(dy, flip(kernel), **settings), groups)
 
 
 def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
@@ -58,34 +63,48 @@ def conv_kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):
         settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
         return conv_kernel_grad_rows(x, dy, window=window, **settings)[0]
     (n, height, width, channels), taps = dy.shape, offsets(window)
+    _, rows, columns, _ = x.shape
     at_once = _rows_at_once(height, len(taps))
     steps = -(-height // at_once)
-    (low, _), reach = padding[0], (steps * at_once - 1) * strides[0] + dilation[0] * (window[0] - 1) + 1
-    x = pad(_repeated(after(dy, x), channels // groups), ((low, reach - low - x.shape[1]), padding[1]))
     dy = pad(dy, ((0, steps * at_once - height), (0, 0)))
+    seen = {q * strides[0] + i * dilation[0]: None for q in range(at_once) for i in range(window[0])}
+    inside = [_inside(columns, width, strides[1], j * dilation[1] - padding[1][0]) for j in range(window[1])]
 
     def row(a, image, number):
         return lax.dynamic_slice(a, (image, number, 0, 0), (1, 1, *a.shape[2:]))[0, 0]
 
+    def row_of_x(image, number):
+        line = row(x, image, jnp.clip(number, 0, rows - 1))
+        return _repeated(jnp.where((number >= 0) & (number < rows), line, 0), channels // groups)
+
+    def product(x, dy, j):
+        of_x, of_dy = inside[j]
+        return x[of_x] * dy[of_dy]
+
     def step(number, sums):
         image, first = number // steps, number % steps * at_once
-        seen = {q * strides[0] + i * dilation[0]: None for q in range(at_once) for i in range(window[0])}
-        xs = [row(x, image, first * strides[0] + ahead) for ahead in seen]
+        xs = [row_of_x(image, first * strides[0] + beyond - padding[0][0]) for beyond in seen]
         dys = [row(dy, image, first + q) for q in range(at_once)]
         # The barrier keeps XLA from finding the rows anew for every tap.
         xs, dys = lax.optimization_barrier((xs, dys))
         xs = dict(zip(seen, xs))
         return tuple(
-            add([s, *(_columns(xs[q * strides[0] + i * dilation[0]], j) * dys[q] for q in range(at_once))])
+            add([s, *(product(xs[q * strides[0] + i * dilation[0]], dys[q], j) for q in range(at_once))])
             for s, (i, j) in zip(sums, taps)
         )
 
-    def _columns(line, j):
-        start = j * dilation[1]
-        return lax.slice(line, (start, 0), (start + (width - 1) * strides[1] + 1, channels), (strides[1], 1))
-
-    sums = lax.fori_loop(0, n * steps, step, (jnp.zeros((width, channels), dy.dtype),) * len(taps))
+    zeros = tuple(jnp.zeros_like(dy[0, 0, inside[j][1]]) for _, j in taps)
+    sums = lax.fori_loop(0, n * steps, step, zeros)
     return jnp.stack([s.sum(0) for s in sums]).reshape(*window, 1, channels)
+
+
+def _inside(size, out, stride, ahead):
+    """The places where a tap, `ahead` of its window, is within `size` positions: there, and among `out` windows."""
+    places = [i for i in range(out) if 0 <= i * stride + ahead < size]
+    if not places:
+        return slice(0), slice(0)
+    first, last = places[0], places[-1]
+    return slice(first * stride + ahead, last * stride + ahead + 1, stride), slice(first, last + 1)
 
 
 def _rows_at_once(height, taps):
@@ -96,6 +115,12 @@ def _rows_at_once(height, taps):
 
 def _repeated(x, multiplier):
     return x if multiplier == 1 else jnp.repeat(x, multiplier, axis=-1)
+
+
+def _summed(dx, groups):
+    """The sum over the features that come from the same channel."""
+    multiplier = dx.shape[-1] // groups
+    return dx if multiplier == 1 else dx.reshape(*dx.shape[:-1], groups, multiplier).sum(-1)
 
 
 def _weight(kernel, offset):

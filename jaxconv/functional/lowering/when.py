@@ -75,8 +75,15 @@ def roomy_depthwise(case: Case) -> bool:
     """A group for each channel, on one device, and maps worth dividing into inside and rim."""
     # A part for the inside and one for each side make a larger program: where there is little inside, not a faster one.
     bytes_ = 4 * case.images * math.prod(case.space) * case.channels * case.groups
-    roomy = (case.taps <= 9 and case.positions >= 144) or bytes_ > 2**25
-    return depthwise(case) and not case.sharded and roomy
+    reach = [d * (w - 1) for d, w in zip(case.dilation, case.window)]
+    inside = math.prod(max(size - r, 0) / size for size, r in zip(case.space, reach))
+    roomy = inside >= 0.69 and (case.taps <= 9 or _unit(case))
+    return depthwise(case) and not case.sharded and (roomy or bytes_ > 2**25)
+
+
+def roomy_unit_depthwise(case: Case) -> bool:
+    """The same, with a window at every position."""
+    return roomy_depthwise(case) and _unit(case)
 
 
 def grouped(case: Case) -> bool:
@@ -111,7 +118,11 @@ def ungrouped(case: Case) -> bool:
 
 def unit_strides(case: Case) -> bool:
     """One group, a window at every position."""
-    return ungrouped(case) and all(s == 1 for s in case.strides)
+    return ungrouped(case) and _unit(case)
+
+
+def _unit(case):
+    return all(s == 1 for s in case.strides)
 
 
 def whole(case: Case) -> bool:

@@ -50,6 +50,9 @@ CASES = {
     "depthwise, strided and dilated": (2, (10, 9), 2, 2, (3, 3), (3, 2), ((2, 2), (1, 3)), (2, 2), 2),
     "depthwise, multiplied": (1, (8, 9), 3, 6, (3, 3), (2, 1), ((1, 1), (1, 1)), (1, 1), 3),
     "depthwise, padded past the window": (2, (7, 6), 4, 4, (3, 1), (1, 2), ((5, 1), (2, 3)), (2, 1), 4),
+    "depthwise, multiplied, everywhere": (2, (9, 7), 3, 6, (3, 2), (1, 1), ((1, 1), (0, 1)), (1, 2), 3),
+    "depthwise, padded past the window, everywhere": (2, (7, 6), 4, 4, (3, 1), (1, 1), ((5, 1), (2, 3)), (2, 1), 4),
+    "depthwise, a tap beyond everything": (2, (5, 4), 3, 3, (2, 5), (2, 3), ((1, 2), (2, 7)), (1, 2), 3),
     "depthwise line": (2, (9,), 4, 4, (5,), (1,), ((4, 0),), (1,), 4),
     "depthwise volume": (1, (4, 5, 3), 2, 2, (3, 3, 2), (1, 2, 1), ((1, 1), (1, 1), (0, 0)), (1, 1, 1), 2),
     "groups": (2, (6, 7), 8, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
@@ -62,6 +65,7 @@ CASES = {
 DENSE = [name for name in CASES if name.split(",")[0] in ("plane", "line", "volume")]
 UNIT = [name for name in DENSE if set(CASES[name][5]) == {1}]
 DEPTHWISE = [name for name in CASES if name.startswith("depthwise")]
+EVERYWHERE = [name for name in DEPTHWISE if set(CASES[name][5]) == {1}]
 FLAT = [name for name in DEPTHWISE if "volume" not in name]
 GROUPS = [name for name in CASES if "groups" in name]
 STEPPED = [name for name in DENSE if "strides" in name]
@@ -73,6 +77,7 @@ CONV += [(depthwise.conv_within, DEPTHWISE), (columns.conv_gathered, DENSE), (co
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),
+    (depthwise.conv_input_grad_within, EVERYWHERE),
     (grouped.conv_input_grad, GROUPS),
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),

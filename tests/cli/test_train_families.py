@@ -83,7 +83,7 @@ def flags(given) -> list[str]:
     [
         ("test_resnet", {"drop_path_rate": 0.3}, "drop_path_rate: 0.2 there, 0.3 now"),
         pytest.param(
-            "googlenet", {"aux_logits": False}, "aux_logits: True there, (not set) now", marks=pytest.mark.slow
+            "googlenet", {"aux_logits": False}, "aux_logits: True there, (not set) now", marks=marks("googlenet")
         ),
     ],
 )

@@ -48,8 +48,6 @@ FOLDED = {
 }
 """Batch norms of a network of each family (branches fused), and how many of them are folded."""
 FAST = ("conv_pyramid", "resnetv2_18", "test_byobnet", "test_resnet")
-ROUNDED = ("mixnet_s",)
-"""Rounding decides more than the fourth digit of its logits, as of those of regnetv_040: in every suite."""
 PARTLY = ("convmixer_768_32", "densenet121", "efficientnet_cc_b0_4e")
 """Not all norms may be folded: which ones is asked in every suite."""
 
@@ -79,8 +77,8 @@ def distances(ours, theirs) -> list[float]:
 
 
 CASES = [
-    *(pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in (*FAST, *ROUNDED)),
-    *(pytest.param(n, marks=[pytest.mark.slow, pytest.mark.zoo]) for n in FOLDED if n not in (*FAST, *ROUNDED)),
+    *FAST,
+    *(pytest.param(n, marks=[pytest.mark.slow, pytest.mark.zoo]) for n in FOLDED if n not in FAST),
 ]
 
 

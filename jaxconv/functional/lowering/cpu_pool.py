@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxconv.functional.lowering import plain, rim
-from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap
+from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap, transposed_padding
 
 _MANY = 49  # taps: above, the program grows too long, and a window is so large that XLA's own form is used
 _APART = 2**18  # elements: above, XLA's own form sums windows that do not overlap
@@ -108,9 +108,13 @@ def sum_pool(x, *, window, strides, padding, sharded=False):
 
 @_wide
 @_few(plain.sum_pool_transpose)
-def sum_pool_transpose(dy, *, space, window, strides, padding):
+def sum_pool_transpose(dy, *, space, window, strides, padding, sharded=False):
     """See `plain.sum_pool_transpose`."""
-    settings = dict(window=window, strides=strides, padding=padding, dilation=(1,) * len(window))
+    ones = (1,) * len(window)
+    if strides == ones:
+        around = transposed_padding(space, dy.shape[1:-1], window, padding, ones)
+        return _apart(add, dy, 0, sharded, window=window, strides=ones, padding=around)
+    settings = dict(window=window, strides=strides, padding=padding, dilation=ones)
     return spread(lambda _, dy: dy, [(dy, 0)], space=space, **settings)
 
 

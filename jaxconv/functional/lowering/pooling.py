@@ -60,7 +60,7 @@ _max = _define("max_pool", _pooled, plain.max_pool, cpu_pool.max_pool)
 _gather = define("max_pool_gather", _pooled, plain.max_pool_gather, cpu_pool.max_pool_gather)
 _scatter = _define("max_pool_scatter", _like_x, plain.max_pool_scatter, cpu_pool.max_pool_scatter)
 _sum = _define("sum_pool", _pooled, plain.sum_pool, cpu_pool.sum_pool)
-_sum_transpose = define("sum_pool_transpose", _spread, plain.sum_pool_transpose, cpu_pool.sum_pool_transpose)
+_sum_transpose = _define("sum_pool_transpose", _spread, plain.sum_pool_transpose, cpu_pool.sum_pool_transpose)
 
 ad.defjvp(_max, lambda t, x, **settings: max_pool_gather(t, x, **settings))
 ad.deflinear2(_sum, lambda dy, x, **s: [sum_pool_transpose(dy, space=x.aval.shape[1:-1], **s)])

@@ -188,7 +188,8 @@ KERNEL_GRAD = (
     Row(
         when.depthwise_rows,
         depthwise.conv_kernel_grad_rows,
-        "3x3, 144 channels, 56x56: 57.6; 384, 14x14: 34.5; stride 2: 10.2",
+        "1, 8, 32 images: 16, 32, 24 (3x3, 144 channels, 56x56), 17, 38, 60 (384, 14x14), 5.6, 14, 6.7 (stride 2, 96, "
+        "112x112), 9.6, 28, 33 (7x7, 96, 56x56)",
     ),
     Row(when.depthwise, depthwise.conv_kernel_grad, "3x3x3, 32 channels, 8x14x14, 2 images: 9.1"),
     Row(

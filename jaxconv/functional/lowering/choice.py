@@ -2,6 +2,7 @@
 
 Each row carries the measurement that made it: how many times faster than `plain` the form is, float32, 8 images unless
 it says otherwise, on two Xeon cores (shared with other work), alternating, as `experiments/benchmarks/ops.py` measures.
+The file is long because its tables are read together, and because each row keeps its evidence.
 """
 
 from collections.abc import Callable

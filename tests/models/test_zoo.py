@@ -1,7 +1,8 @@
 """Every recorded network beside its reference: names, shapes, pyramid, answers, gradients, running statistics.
 
-The records beside the tests (one of each family) are always used; those in the folder that JAXCONV_PARITY names
-too, where it is set: `pytest -m zoo` runs the pyramids and the answers of all of them.
+The records beside the tests (one of each family) are always used, but for the answers of those that compile for very
+long; those in the folder that JAXCONV_PARITY names too, where it is set: `pytest -m zoo` runs the pyramids and the
+answers of all of them.
 """
 
 import jax

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Real
 
 from jaxconv.functional.pool import avg_pool, max_pool
@@ -87,7 +88,9 @@ def global_max_pool(x: Real[Array, "n *space c"]) -> Real[Array, "n c"]:
     axes = tuple(range(1, 1 + space_rank(x)))
     if 0 in x.shape[1:-1]:
         raise ValueError(f"There is no maximum of no positions; x has shape {x.shape}.")
-    return real_array("global_max_pool", x).max(axes)
+    # The gradient goes to what equals the maximum. Without the barrier XLA works out `x` once for the maximum and anew
+    # for the comparison, rounded differently, and nothing is equal: gradients were 0.1 to 0.6 off, or NaN.
+    return lax.optimization_barrier(real_array("global_max_pool", x)).max(axes)
 
 
 def _checked_size(x, size) -> tuple[int, ...]:

@@ -95,6 +95,23 @@ def test_there_is_no_maximum_of_nothing():
     assert F.global_max_pool(jnp.ones((0, 2, 3, 4))).shape == (0, 4)
 
 
+@pytest.mark.parametrize("level", [0, 3])
+@pytest.mark.parametrize("space", [(3, 3), (7, 2)])
+def test_compiled_gradients_reach_the_maxima(space, level, rng):
+    """What is normalised before the pool is worked out twice, in fusions that round differently."""
+    shapes = (2, *space, 64), (1, 1, 64, 512), (512,), (512,), (2, 512)
+    x, kernel, scale, bias, weights = (jnp.asarray(rng.standard_normal(shape, "f")) for shape in shapes)
+
+    def loss(kernel):
+        y = F.conv(x, kernel, padding=0)
+        y = F.batch_norm(y, *F.batch_moments(y), scale, bias, epsilon=1e-5)
+        return (F.global_max_pool(y) * weights).sum()
+
+    compiled = jax.jit(jax.grad(loss)).lower(kernel).compile({"xla_backend_optimization_level": level})
+    expected = np.asarray(jax.grad(loss)(kernel))
+    np.testing.assert_allclose(compiled(kernel), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("function", [F.global_avg_pool, F.global_max_pool])
 def test_arrays_of_numpy_become_jaxs(function, rng):
     y = inspect.unwrap(function)(rng.standard_normal((2, 3, 3, 4)))

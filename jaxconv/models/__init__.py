@@ -88,6 +88,7 @@ _NETWORKS = {
     **xception_aligned.VARIANTS,
 }
 MODELS: Mapping[str, Variant] = MappingProxyType(_NETWORKS | aliased(_NETWORKS))
+_NEUTRAL = {"drop_rate": 0, "drop_path_rate": 0, "output_stride": 32}  # what a network without such a setting does
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -172,7 +173,7 @@ def create_model(
     }
     given = {keyword: value for keyword, value in common.items() if value is not None} | settings
     _check_ranges(given)
-    _check_offered(name, given)
+    given = _offered(name, given)
     sizes = {"num_classes": info.num_classes, "in_chans": info.in_chans}
     chosen = {**sizes, **variant.settings, **given}
     if features_only:
@@ -204,11 +205,14 @@ def _check_ranges(given: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} must be a probability in [0, 1); got {given[name]}.")
 
 
-def _check_offered(name: str, given: Mapping[str, Any]) -> None:
+def _offered(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the network knows; one that it does not may only ask for what any network does anyway."""
     offered = offered_settings(name)
-    refused = [f"{keyword}={value!r}" for keyword, value in given.items() if keyword not in offered]
+    unknown = {keyword: value for keyword, value in given.items() if keyword not in offered}
+    refused = [f"{keyword}={value!r}" for keyword, value in unknown.items() if _NEUTRAL.get(keyword) != value]
     if refused:
         raise ValueError(f"{name} offers {', '.join(offered)}: got {', '.join(refused)}.")
+    return {keyword: value for keyword, value in given.items() if keyword in offered}
 
 
 def _levels(model: Network, features_only: bool, out_indices: Sequence[int] | None) -> tuple[int, ...]:

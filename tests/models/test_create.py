@@ -92,6 +92,13 @@ def test_a_setting_that_a_network_does_not_offer():
         create_model("lenet5", drop_rate=0.5, aux_logits=True)
 
 
+def test_what_a_network_does_anyway_may_be_asked_of_it():
+    model = create_model("lenet5", drop_rate=0.0, drop_path_rate=0.0, output_stride=32)
+    assert model(jnp.ones((1, 32, 32, 1))).shape == (1, 10)
+    with pytest.raises(ValueError, match=r"lenet5 offers num_classes, in_chans: got output_stride=16\."):
+        create_model("lenet5", output_stride=16)
+
+
 def test_no_published_weights():
     with pytest.raises(ValueError, match="No published weights are known for lenet5"):
         create_model("lenet5", pretrained=True)

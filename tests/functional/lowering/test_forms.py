@@ -20,6 +20,7 @@ from jaxconv.functional.lowering import (
     phases,
     plain,
     pointwise,
+    winograd,
 )
 from jaxconv.functional.lowering.taps import after
 
@@ -43,6 +44,14 @@ CASES = {
     "volume": (2, (5, 4, 6), 2, 3, (2, 3, 2), (1, 1, 1), ((0, 1), (1, 1), (1, 0)), (1, 1, 2), 1),
     "volume, side by side": (2, (4, 7, 6), 2, 3, (2, 3, 1), (2, 3, 1), ((0, 0), (1, 1), (0, 0)), (1, 1, 1), 1),
     "volume, strided": (1, (5, 6, 7), 2, 2, (2, 3, 3), (2, 1, 3), ((0, 1), (1, 1), (1, 1)), (1, 1, 1), 1),
+    "plane of three taps": (11, (6, 8), 3, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    "plane of three taps, odd, narrowing": (2, (7, 5), 5, 3, (3, 3), (1, 1), ((2, 1), (0, 4)), (1, 1), 1),
+    "plane of three taps, cut off": (3, (7, 8), 3, 4, (3, 3), (1, 1), ((-1, 1), (0, -2)), (1, 1), 1),
+    "plane of three taps, one position": (3, (1, 1), 3, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    "plane of three taps along one side": (2, (4, 5), 4, 3, (1, 3), (1, 1), ((1, 0), (1, 1)), (1, 1), 1),
+    "line of three taps": (5, (11,), 3, 4, (3,), (1,), ((1, 1),), (1,), 1),
+    "volume of three taps": (2, (5, 4, 6), 2, 3, (3, 3, 3), (1, 1, 1), ((0, 1), (1, 1), (1, 0)), (1, 1, 1), 1),
+    "volume of three taps and one": (2, (5, 4, 6), 2, 3, (3, 1, 3), (1, 1, 1), ((1, 1), (2, 0), (1, 1)), (1, 1, 1), 1),
     "points": (2, (5, 6), 4, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "points, strided and padded": (2, (7, 6), 4, 3, (1, 1), (2, 3), ((1, 0), (1, 2)), (1, 1), 1),
     "depthwise": (5, (6, 7), 4, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
@@ -62,6 +71,7 @@ CASES = {
     "groups of points": (2, (5, 4), 12, 24, (1, 1), (2, 1), ((0, 0), (0, 0)), (1, 1), 3),
     "groups of a line": (2, (9,), 8, 8, (3,), (1,), ((2, 2),), (2,), 4),
 }
+THREE = [name for name in CASES if "three taps" in name]
 DENSE = [name for name in CASES if name.split(",")[0] in ("plane", "line", "volume")]
 UNIT = [name for name in DENSE if set(CASES[name][5]) == {1}]
 DEPTHWISE = [name for name in CASES if name.startswith("depthwise")]
@@ -74,6 +84,7 @@ POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
 CONV += [(depthwise.conv_within, DEPTHWISE), (columns.conv_gathered, DENSE), (columns.conv_spread, UNIT)]
+CONV += [(winograd.conv, THREE)]
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),
@@ -83,6 +94,7 @@ INPUT_GRAD = [
     (columns.input_grad_columns, DENSE),
     (phases.input_grad, DENSE),
     (phases.input_grad_products, [*STEPPED, *TILED]),
+    (winograd.conv_input_grad, THREE),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 KERNEL_GRAD = [

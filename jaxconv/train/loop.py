@@ -40,7 +40,7 @@ def fit(
 
     Args:
         experiment: what to train.
-        out: a new directory, or that of a run with the same settings.
+        out: a new directory, or that of the same run: of equal settings, record, numbers and data.
         progress: show a progress bar (lines where the output is no terminal).
         saving: when checkpoints are saved and which stay; by default the three newest ones of the ends of epochs.
         on_nan: what follows when a number of the state is NaN or infinite. "stop" names the step and the layer; "skip"
@@ -66,7 +66,7 @@ def fit(
     trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
     data = [experiment.train_data, experiment.eval_data]
     trainer.bad_images.require_few_at_opening(data)
-    run = Run(Path(out), experiment.settings, experiment.record)
+    run = Run(Path(out), experiment.settings, experiment.record, experiment.described)
     with peers_lost(), ExitStack() as held, Watchdog(hang_seconds) as watchdog, trainer:
         require_same("data", [(len(d), sorted(d.bad), sorted(d.left_out)) for d in data])
 
@@ -90,7 +90,7 @@ def fit(
 
 def _begin(run: Run, held: ExitStack) -> dict[str, Any] | None:
     """Hold the directory and note this start there; the final numbers of a run that is finished."""
-    started = Run.start(run.directory, run.settings, run.record)
+    started = Run.start(run.directory, run.settings, run.record, run.experiment)
     if started.result is None:
         held.enter_context(started.held())
         started.note_start()

@@ -26,6 +26,22 @@ def test_differences_are_named(tmp_path):
     assert json.loads((tmp_path / "run.json").read_text())["settings"] == {"epochs": 3, "seed": 0}
 
 
+def test_another_record_or_other_data_are_another_run(tmp_path):
+    record = {"data": {"classes": ["a", "b"]}, "size": (8, 8)}
+    Run.start(tmp_path, {"seed": 0}, record, {"train_data": {"images": 40}})
+    assert Run.start(tmp_path, {"seed": 0}, record, {"train_data": {"images": 40}}).record["size"] == [8, 8]
+    with pytest.raises(RunError, match=r"another configuration \(data.classes: only there 'a'; only now 'z'\)"):
+        Run.start(tmp_path, {"seed": 0}, {**record, "data": {"classes": ["z", "b"]}}, {"train_data": {"images": 40}})
+    with pytest.raises(RunError, match=r"another configuration \(train_data.images: 40 there, 39 now\)"):
+        Run.start(tmp_path, {"seed": 0}, record, {"train_data": {"images": 39}})
+
+
+def test_what_an_earlier_version_did_not_write_is_no_difference(tmp_path):
+    (tmp_path / "run.json").write_text('{"settings": {"seed": 0}, "record": {"data": {"name": "x"}}}')
+    run = Run.start(tmp_path, {"seed": 0}, {"data": {"name": "x", "classes": ["a"]}}, {"epochs": 3})
+    assert run.experiment == {}
+
+
 def test_foreign_directories_are_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="neither empty nor a run directory; it is left as it is"):

@@ -100,6 +100,7 @@ class Session:
             state = self._stretch(state, step, target, epoch, left_out)
             if target == record:
                 state = self._record(state, target)
+            self._share(state)  # last: a state that is saved has its row, and is not recorded again
             if target == save != end and self.saving.steps is not None:
                 self._save(state)
             step = target
@@ -137,6 +138,13 @@ class Session:
             for step, latest in self.trainer.take(state, first, last, left_out):
                 state = latest
                 yield step, state
+        except UNREADABLE:
+            self._save_what_is_good(state)
+            raise
+
+    def _share(self, state: TrainState) -> None:
+        """The bad images that each process has met become known; if they are too many, what was reached is saved."""
+        try:
             self.trainer.bad_images.share()
         except UNREADABLE:
             self._save_what_is_good(state)

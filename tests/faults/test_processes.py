@@ -187,6 +187,11 @@ def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_p
     for _, error in results:
         assert "it is 5 and 6 were found" in error and all(f"{name}: " in error for name in bad_files())
     assert len(named(tmp_path / "run")) == 6 and not (tmp_path / "run" / "result.json").exists()
+    for out in ("run", "whole"):  # with a larger budget the run goes on, and ends as if it had not been stopped
+        going = start(tmp_path / out, *damaged[1], "--max-bad-images", "6", commands=(command, command))
+        ended += going
+        assert [runs.end(process)[0] for process in going] == [0, 0]
+    assert not runs.differences(tmp_path / "whole", tmp_path / "run")
 
 
 STRUCK = """

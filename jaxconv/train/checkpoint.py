@@ -167,7 +167,7 @@ class Checkpoints:
             except DamagedError as error:
                 self._say(f"the checkpoint of step {step} is damaged and passed over: {error}")
                 if set_aside:
-                    self._folder(step).rename(_free(self.directory, f"{step}.damaged"))
+                    self._folder(step).rename(free_name(self.directory, f"{step}.damaged"))
         raise FileNotFoundError(f"no checkpoint under {self.directory}.")
 
     def _read(self, step: int) -> Mapping[str, Any]:
@@ -275,7 +275,7 @@ def _require_finite(host: Mapping[str, np.ndarray], step: int) -> None:
         )
 
 
-def _free(directory: Path, name: str) -> Path:
+def free_name(directory: Path, name: str) -> Path:
     """A name that is not taken: the one given, or with a number behind it."""
     path, number = directory / name, 1
     while path.exists():

@@ -94,6 +94,8 @@ def _begin(run: Run, held: ExitStack) -> dict[str, Any] | None:
     if started.result is None:
         held.enter_context(started.held())
         started.note_start()
+        if (run.directory / "result.json").exists():
+            started.incident("result.json is damaged: the last checkpoint gives it again.")
     return started.result
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxconv.data.atomic import create_text, write_text
+from jaxconv.data.stored import read_object
 from jaxconv.train.differences import differences
 from jaxconv.train.environment import environment
 
@@ -75,11 +76,10 @@ class Run:
                 f"{directory} is no run directory: {what}. Expected what `jaxconv train --out DIRECTORY` writes: "
                 f"run.json, metrics.jsonl and checkpoints/."
             )
-        try:
-            content = json.loads(path.read_text())
-            return cls(Path(directory), content["settings"], content["record"], content.get("experiment", {}))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise RunError(f"{path} is damaged: {error!r}. Expected an object with settings and record.") from error
+        content = read_object(path, RunError, settings=dict, record=dict)
+        experiment = content.get("experiment")
+        known = experiment if isinstance(experiment, dict) else {}  # earlier versions wrote none
+        return cls(Path(directory), content["settings"], content["record"], known)
 
     @classmethod
     def start(
@@ -141,9 +141,11 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """The final numbers, or None while the run is unfinished."""
-        path = self.directory / "result.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """The final numbers, or None while the run is unfinished; the last checkpoint gives a damaged file again."""
+        try:
+            return read_object(self.directory / "result.json", steps=int)
+        except (FileNotFoundError, ValueError):
+            return None
 
     def finish(self, numbers: Mapping[str, Any]) -> None:
         """Store the final numbers, which marks the run as finished."""

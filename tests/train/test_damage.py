@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from train.test_checkpoint import equal, make_state
 
-from jaxconv.train import CheckpointError, NonFiniteError, Saving, fit
+from jaxconv.train import CheckpointError, NonFiniteError, RunError, Saving, fit
 from jaxconv.train.checkpoint import Checkpoints
 from jaxconv.train.manifest import DamagedError
 
@@ -206,3 +206,33 @@ def test_saving_more_often_changes_no_bit(make_experiment, tmp_path, every):
 def test_mistakes(wrong, message):
     with pytest.raises(ValueError, match=message):
         Saving(**wrong)
+
+
+DAMAGES = {
+    "result.json": (b"{}", b"[]", b"", b'{"steps": 1'),
+    "timing.jsonl": (b"\x00" * 500 + b"\n",),
+}
+"""What is made again from the last checkpoint, or decides nothing."""
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name in DAMAGES for content in DAMAGES[name]])
+def test_a_run_makes_again_what_can_be_made_again(make_experiment, tmp_path, name, content):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    kept = ("metrics.jsonl", "result.json")
+    want = [(tmp_path / "run" / file).read_bytes() for file in kept]
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / name).write_bytes(content)
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    assert [(tmp_path / "run" / file).read_bytes() for file in kept] == want
+    assert f"{name} is damaged" in (tmp_path / "run" / "incidents.jsonl").read_text()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "left_out.jsonl", "bad_images.jsonl"])
+@pytest.mark.parametrize("content", [b"\x00" * 30 + b"\n", b'{"st\n', b'{"step": "x"}\n'])
+def test_what_a_run_cannot_do_without_is_named(make_experiment, tmp_path, name, content):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / name).write_bytes(content)
+    with pytest.raises(RunError, match=rf"{name} is damaged: line 1: .*Expected objects with "):
+        fit(make_experiment(), tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / name).read_bytes() == content

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from jaxconv.train.nonfinite import ON_NAN, Broken
 from jaxconv.train.processes import agreed, is_first, peers_lost, require_same
 from jaxconv.train.record import Records
 from jaxconv.train.recovery import Recovery
+from jaxconv.train.rows import due
 from jaxconv.train.run import Run
 from jaxconv.train.saving import Saving
 from jaxconv.train.session import Session
@@ -120,8 +122,9 @@ def _train(
         recovery = Recovery(trainer, checkpoints, run.directory / "left_out.jsonl", incident)
         state = recovery.state()
         start = int(state.step)
+        opened = agreed(lambda: _records(run.directory, trainer.experiment, start, incident), tell=False)
         with (
-            Records(run.directory if first else None, start, say=incident) as records,
+            opened or Records(None, start) as records,
             Display(total, start, show=progress and first) as display,
         ):
             if start:
@@ -137,6 +140,12 @@ def _train(
                 recovery.remedy(noticed, on_nan, watchdog.beat)
                 state = recovery.state()
                 records.rewind(int(state.step))
+
+
+def _records(directory: Path, experiment: Experiment, start: int, incident: Callable[[str], None]) -> Records:
+    records = Records(directory, start, say=incident)
+    records.require_rows(due(experiment, start))
+    return records
 
 
 def _aside(text: str) -> None:

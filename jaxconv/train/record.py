@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ class Records:
     Args:
         directory: of the run; None writes nothing anywhere.
         step: from which the run goes on.
-        say: told when TensorBoard's file, which repeats `metrics.jsonl`, cannot be written, and of a `timing.jsonl`
-            that cannot be read.
+        say: told when TensorBoard's file, which repeats `metrics.jsonl`, cannot be written, of rows that are missing,
+            and of a `timing.jsonl` that cannot be read.
 
     Attributes:
         evaluated: the last step whose evaluation had been recorded before, 0 if there is none.
@@ -57,6 +57,21 @@ class Records:
             self._say(str(error))
         finally:
             self._close()
+
+    def require_rows(self, due: Iterable[tuple[int, str]]) -> None:
+        """Say so where rows are missing: the steps before are not taken again, so they are lost.
+
+        Args:
+            due: step and split of each row that must be there.
+        """
+        wanted = list(due)
+        missing = [row for row in wanted if row not in self._before]
+        if missing:
+            step, split = missing[0]
+            self._say(
+                f"{self._metrics.path} lacks {len(missing)} of the {len(wanted)} rows up to the step from which the "
+                f"run goes on, the first one of step {step} ({split}): those steps are not taken again."
+            )
 
     def rewind(self, step: int) -> None:
         """Drop what was written beyond `step`: the run goes back to it."""
@@ -90,11 +105,12 @@ class Records:
     def _open(self, step: int) -> None:
         folder, null = self._directory, Path(os.devnull)
         metrics, timing = (null, null) if folder is None else (folder / "metrics.jsonl", folder / "timing.jsonl")
-        evaluated = []
+        self._before = set[tuple[int, str]]()
         if folder is not None:
-            evaluated = [row["step"] for row in _keep_until(metrics, step, split=str) if row["split"] == "eval"]
+            rows = _keep_until(metrics, step, split=str)
+            self._before = {(row["step"], row["split"]) for row in rows}
             self._keep_timing(timing, step)
-        self.evaluated = max(evaluated, default=0)
+        self.evaluated = max((at for at, split in self._before if split == "eval"), default=0)
         self._metrics, self._timing = _Lines(metrics), _Lines(timing)
         self._events = _Events(folder, step, self._say)
 

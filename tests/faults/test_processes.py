@@ -196,9 +196,9 @@ def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_p
 
 STRUCK = """
 import os, signal, time
-from jaxconv.train import session
+from jaxconv.train import rows
 from jaxconv.train.bad_images import BadImages
-session.RECORDS_PER_EPOCH = 1  # so that an epoch is one stretch
+rows.RECORDS_PER_EPOCH = 1  # so that an epoch is one stretch
 drawn = BadImages.drawn
 
 def struck(self, split, bad):

@@ -236,3 +236,15 @@ def test_what_a_run_cannot_do_without_is_named(make_experiment, tmp_path, name, 
     with pytest.raises(RunError, match=rf"{name} is damaged: line 1: .*Expected objects with "):
         fit(make_experiment(), tmp_path / "run", progress=False)
     assert (tmp_path / "run" / name).read_bytes() == content
+
+
+@pytest.mark.parametrize(("rows", "lacks"), [(None, 12), (0, 12), (5, 7)])
+def test_metrics_that_end_before_the_checkpoint_are_an_incident(make_experiment, tmp_path, capsys, rows, lacks):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    (tmp_path / "run" / "result.json").unlink()
+    path = tmp_path / "run" / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.unlink() if rows is None else path.write_text("".join(lines[:rows]))
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    told = f"metrics.jsonl lacks {lacks} of the 12 rows up to the step from which the run goes on"
+    assert told in capsys.readouterr().err and told in (tmp_path / "run" / "incidents.jsonl").read_text()

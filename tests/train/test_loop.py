@@ -66,7 +66,7 @@ def test_a_stopped_run_continues_to_the_same_bits(make_experiment, tmp_path, ste
     assert 0 <= caught.value.step <= step
     assert not (tmp_path / "cut" / "result.json").exists()
     cut = fit(make_experiment(), tmp_path / "cut", progress=False)
-    assert same_bits(whole, cut)
+    assert same_bits(whole, cut) and not (tmp_path / "cut" / "incidents.jsonl").exists()
     assert (tmp_path / "whole" / "metrics.jsonl").read_bytes() == (tmp_path / "cut" / "metrics.jsonl").read_bytes()
 
 

@@ -154,6 +154,19 @@ def three_rows(folder):
             records.timing(step, 10.0)
 
 
+@pytest.mark.parametrize(("kept", "lacks"), [(None, 3), (0, 3), (1, 2), (3, 0)])
+def test_rows_that_are_missing_are_told(tmp_path, kept, lacks):
+    three_rows(tmp_path)
+    path, told = tmp_path / "metrics.jsonl", []
+    lines = path.read_text().splitlines(keepends=True)
+    path.unlink() if kept is None else path.write_text("".join(lines[:kept]))
+    with Records(tmp_path, 3, say=told.append) as records:
+        records.require_rows([(1, "train"), (2, "train"), (3, "train")])
+    first = 4 - lacks
+    assert told == ([f"{path} lacks {lacks} of the 3 rows up to the step from which the run goes on, the first one of "
+                     f"step {first} (train): those steps are not taken again."] if lacks else [])  # fmt: skip
+
+
 def test_metrics_that_cannot_be_read_are_refused_and_left_as_they_are(tmp_path):
     three_rows(tmp_path)
     path = tmp_path / "metrics.jsonl"

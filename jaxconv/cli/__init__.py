@@ -1,5 +1,6 @@
 """The `jaxconv` command: one file a subcommand."""
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from jaxconv.cli.early import preemptible
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, see `users.answer`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes
     with preemptible(given[:1] == ["train"]):
         return _main(given)
 

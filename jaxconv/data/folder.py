@@ -85,9 +85,10 @@ class ImageFolder:
                 try:
                     stat = path.stat()
                 except OSError as error:  # a link to nothing is a file that cannot be used, like others
-                    digest.update(f"{split} {label} {path} {errno.errorcode.get(error.errno or 0)}\n".encode())
+                    state = f"{errno.errorcode.get(error.errno or 0)}"
                 else:
-                    digest.update(f"{split} {label} {path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+                    state = f"{stat.st_size} {stat.st_mtime_ns}"
+                digest.update(os.fsencode(f"{split} {label} {path} {state}\n"))
         return digest.hexdigest()
 
     def shape(self, image_size: int | None, progress: bool) -> tuple[int, int, int]:
@@ -190,7 +191,7 @@ def _labelled(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
 def _split_by_hash(root: Path, classes: tuple[str, ...]) -> dict[str, list[tuple[Path, int]]]:
     splits: dict[str, list[tuple[Path, int]]] = {"train": [], "held_out": []}
     for path, label in _labelled(root, classes):
-        digest = hashlib.sha256(path.relative_to(root).as_posix().encode()).digest()
+        digest = hashlib.sha256(os.fsencode(path.relative_to(root).as_posix())).digest()  # names may be any bytes
         held_out = int.from_bytes(digest[:8]) % HOLD_OUT_EVERY == 0
         splits["held_out" if held_out else "train"].append((path, label))
     missing = set(range(len(classes))) - {label for _, label in splits["train"]}

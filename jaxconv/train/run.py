@@ -153,7 +153,7 @@ class Run:
 
     def note_start(self) -> None:
         """Record this process: its command, versions, device and commit."""
-        with (self.directory / "command.txt").open("a") as file:
+        with (self.directory / "command.txt").open("a", errors="surrogateescape") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}  {shlex.join(sys.argv)}\n")
         write_text(self.directory / "environment.json", _json(environment()))
 

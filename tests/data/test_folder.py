@@ -139,6 +139,20 @@ def test_the_fingerprint_changes_with_any_file(animals):
     assert len({first, second, ImageFolder.open(animals).fingerprint}) == 3
 
 
+def test_names_that_are_not_utf_8_are_names_like_others(tmp_path):
+    for number in range(40):
+        save(tmp_path / "cat" / f"{number}.png", (4, 4), number)
+    before = ImageFolder.open(tmp_path)
+    os.rename(os.fsencode(tmp_path / "cat" / "1.png"), os.fsencode(tmp_path / "cat") + b"/caf\xe9.png")
+    os.rename(os.fsencode(tmp_path / "cat"), os.fsencode(tmp_path) + b"/ch\xe2t")
+    folder = pickle.loads(pickle.dumps(ImageFolder.open(tmp_path)))
+    assert folder.classes == ("ch\udce2t",) and folder.fingerprint != before.fingerprint
+    images = [
+        FolderRecords(folder, split).read(range(len(folder.splits[split])), (4, 4, 1))[0] for split in folder.splits
+    ]
+    assert sorted(np.concatenate(images)[:, 0, 0, 0].tolist()) == list(range(40))
+
+
 def test_a_folder_is_the_same_after_it_was_sent_to_another_process(animals):
     folder = ImageFolder.open(animals)
     sent = pickle.loads(pickle.dumps(folder))

@@ -1,6 +1,7 @@
 """`jaxconv eval` finds the numbers that training found."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -22,6 +23,12 @@ def test_the_table(run, capsys):
     assert main(["eval", str(run)]) == 0
     output = capsys.readouterr().out
     assert "of 360 images" in output and "nielsen_conv1, digits" in output
+
+
+def test_a_folder_is_shown_as_it_is_called(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "run[final]")
+    assert main(["eval", str(tmp_path / "run[final]")]) == 0
+    assert f"of {tmp_path / 'run[final]'}" in capsys.readouterr().out
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):

@@ -40,6 +40,25 @@ def test_the_split_for_evaluation_has_several_names(animals, name):
     assert list(ImageFolder.open(animals).splits) == ["train", name]
 
 
+def test_splits_may_begin_with_a_capital(animals):
+    for split in ("train", "val"):
+        (animals / split).rename(animals / f"_{split}")  # in two steps, for file systems that do not tell cases apart
+        (animals / f"_{split}").rename(animals / split.capitalize())
+    folder = ImageFolder.open(animals)
+    assert folder.classes == ("cat", "dog")
+    assert {split: len(files) for split, files in folder.splits.items()} == {"train": 3, "val": 1}
+    save(animals / "train" / "cow" / "a.png")
+    save(animals / "train" / "dog" / "b.png")
+    assert ImageFolder.open(animals).classes == ("cow", "dog")  # small letters come first
+
+
+def test_a_class_may_be_called_train_with_a_capital(tmp_path):
+    for label in ("Bus", "Train"):
+        for number in range(30):
+            save(tmp_path / label / f"{number}.png", (4, 4))
+    assert ImageFolder.open(tmp_path).classes == ("Bus", "Train")
+
+
 def test_a_validation_split_is_preferred_to_a_test_split(animals):
     save(animals / "test" / "cat" / "z.png")
     assert list(ImageFolder.open(animals).splits) == ["train", "val"]

@@ -201,7 +201,7 @@ class Checkpoints:
         """Remove what a process that was killed had not finished, once."""
         if not self._cleaned and self.directory.is_dir():
             for path in self.directory.glob("*.partial"):
-                shutil.rmtree(path)
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self._cleaned = True
 
     def _prune(self) -> None:

@@ -248,3 +248,11 @@ def test_metrics_that_end_before_the_checkpoint_are_an_incident(make_experiment,
     fit(make_experiment(), tmp_path / "run", progress=False)
     told = f"metrics.jsonl lacks {lacks} of the 12 rows up to the step from which the run goes on"
     assert told in capsys.readouterr().err and told in (tmp_path / "run" / "incidents.jsonl").read_text()
+
+
+def test_a_file_among_the_checkpoints_that_is_called_like_an_unfinished_one_goes(tmp_path):
+    (tmp_path / "x.partial").write_text("a stray file")
+    (tmp_path / "y.partial").symlink_to(tmp_path)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(make_state(8))
+    assert [path.name for path in tmp_path.iterdir()] == ["8"]

@@ -1,19 +1,25 @@
 """The `jaxconv` command: one file a subcommand."""
 
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from jaxconv.cli.early import preemptible
+from jaxconv.cli.early import interruptible, preemptible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, see `users.answer`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes
     with preemptible(given[:1] == ["train"]):
-        return _main(given)
+        with interruptible():
+            command = _imported(given)
+        return command()
 
 
-def _main(arguments: list[str]) -> int:
+def _imported(arguments: list[str]) -> Callable[[], int]:
+    """The command line, once everything that takes seconds to import has been."""
     import tyro
 
     from jaxconv.cli.bench import bench
@@ -31,7 +37,7 @@ def _main(arguments: list[str]) -> int:
         **{"train": train, "eval": evaluate, "predict": predict},
         **{"summary": summary, "list": list_, "convert": convert, "bench": bench},
     }
-    return answer(
+    return lambda: answer(
         lambda: tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="jaxconv",

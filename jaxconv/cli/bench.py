@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from jaxconv.cli.measured import Mode, Setting, measured
 from jaxconv.cli.show import show
+from jaxconv.cli.users import about
 from jaxconv.models import list_models, model_info
 
 
@@ -53,7 +54,8 @@ def bench(
     names = chosen(models)
     sizes = {name: model_info(name).size_for(size) for name in names}
     if csv_file is not None:
-        csv_file.write_text("")  # a folder that is not there is said before the work, not after it
+        with about("--csv"):
+            csv_file.write_text("")  # a folder that is not there is said before the work, not after it
     rows, failed = [], 0
     for number, name in enumerate(names, start=1):
         say(f"[{number}/{len(names)}] {name}: {batch_size} images of {sizes[name][0]}x{sizes[name][1]}, {dtype}")

@@ -1,4 +1,4 @@
-"""A SIGTERM in the first seconds, while a command imports what it needs. This file imports nothing that takes long."""
+"""Signals in the first seconds, while a command imports what it needs. This file imports nothing that takes long."""
 
 import os
 import signal
@@ -10,6 +10,9 @@ from types import FrameType
 PREEMPTED = 42
 """The exit code of `jaxconv train` after a SIGTERM; `jaxconv.train.stop`, which takes seconds to import, has it too."""
 
+INTERRUPTED = 130
+"""The exit code after a SIGINT; `jaxconv.cli.codes`, which takes as long, has it too."""
+
 
 @contextmanager
 def preemptible(wanted: bool = True) -> Iterator[None]:
@@ -18,17 +21,36 @@ def preemptible(wanted: bool = True) -> Iterator[None]:
     Args:
         wanted: False leaves the signal as it is. So does a thread that is not the main one.
     """
-    if not wanted or threading.current_thread() is not threading.main_thread():
+    if wanted:
+        with _ends_at_once(signal.SIGTERM, PREEMPTED, b"jaxconv: stopped by SIGTERM before anything was begun.\n"):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within, a SIGINT ends the process at once with `INTERRUPTED`, unless it is ignored or handled already."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        with _ends_at_once(signal.SIGINT, INTERRUPTED, b"jaxconv: interrupted before anything was begun.\n"):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _ends_at_once(number: int, code: int, said: bytes) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
-        os.write(2, b"jaxconv: stopped by SIGTERM before anything was begun.\n")
-        os._exit(PREEMPTED)  # an exception inside an import may be taken for the module's own
+        os.write(2, said)
+        os._exit(code)  # an exception inside an import may be taken for the module's own
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = signal.signal(number, leave)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGTERM) is leave:  # after one was answered, further ones are ignored to the end
-            signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(number) is leave:  # after one was answered, further ones are ignored to the end
+            signal.signal(number, before)

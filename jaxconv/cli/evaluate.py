@@ -1,8 +1,9 @@
 """`jaxconv eval`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.table import Table
@@ -10,7 +11,9 @@ from rich.table import Table
 from jaxconv.cli.knobs import LOSSES
 from jaxconv.cli.restored import Restored, warn
 from jaxconv.cli.show import show
-from jaxconv.data import load_dataset
+from jaxconv.data import AnyDataset, load_dataset
+from jaxconv.train import RunError
+from jaxconv.train.differences import differences
 from jaxconv.train.evaluate import evaluate as measure
 from jaxconv.train.parallel import compile_evaluation, data_mesh, replicate
 from jaxconv.train.step import make_eval_step
@@ -39,6 +42,7 @@ def evaluate(
     mesh = data_mesh(devices)
     data = model.run.record["data"]
     _, test = load_dataset(data["name"], data_dir=data_dir, image_size=model.run.settings["image_size"])
+    _require_same(run, data, test)
     for why in test.left_out.values():
         warn(f"bad image, left out: {why}")
     step = make_eval_step(model.apply, loss=LOSSES[model.run.settings["loss"]], preprocess=model.preprocess)
@@ -59,3 +63,14 @@ def evaluate(
     table.add_row("checkpoint", f"step {model.step} of {run}")
     show(table)
     return 0
+
+
+def _require_same(run: Path, recorded: Mapping[str, Any], test: AnyDataset) -> None:
+    """Refuse labels that are not the network's, and images that are brought to another shape."""
+    now = {"classes": list(test.classes), "image_shape": list(test.image_shape)}
+    rows = differences({name: recorded[name] for name in now if name in recorded}, now, lenient=True)
+    if rows:
+        raise RunError(
+            f"a network is measured on data like those it was trained on; {recorded['name']} is no longer what {run} "
+            f"was trained on ({'; '.join(rows)})."
+        )

@@ -186,6 +186,6 @@ def _require_offered(knobs: Knobs) -> None:
 def _record(knobs: Knobs, options: dict[str, Any], preprocess: Preprocess, data: AnyDataset) -> dict[str, Any]:
     return {
         "model": {"name": knobs.model, "options": options},
-        "preprocess": dataclasses.asdict(preprocess),
+        "preprocess": preprocess.described,
         "data": {"name": knobs.data, "image_shape": list(data.image_shape), "classes": list(data.classes)},
     }

@@ -40,7 +40,7 @@ class Restored:
             RunError: if this is no run directory, or the run has no checkpoint yet.
         """
         run = Run.open(directory)
-        missing = [name for name in ("model", "preprocess", "data") if name not in run.record]
+        missing = [name for name in ("model", "preprocess", "data") if not isinstance(run.record.get(name), dict)]
         if missing:
             raise RunError(
                 f"{directory} does not say how its network is built: the record in run.json must hold model, "

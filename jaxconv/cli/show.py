@@ -1,4 +1,7 @@
-"""Tables for a person: as wide as the terminal, or as wide as they are where the output goes elsewhere."""
+"""Tables for a person: as wide as the terminal, or as wide as they are where the output goes elsewhere.
+
+Names of files, folders and classes are shown as they are: rich would take `[copy]` for a style, `:key:` for a picture.
+"""
 
 from typing import Any
 
@@ -7,10 +10,10 @@ from rich.console import Console
 
 def show(*renderables: Any) -> None:
     """Print rich tables and lines."""
-    console = Console()
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(
-            width=max(console.measure(r, options=console.options.update(width=1000)).maximum for r in renderables)
-        )
+        wide = console.options.update(width=1000)
+        width = max(console.measure(renderable, options=wide).maximum for renderable in renderables)
+        console = Console(markup=False, emoji=False, width=width)
     for renderable in renderables:
         console.print(renderable, highlight=False)

@@ -11,7 +11,7 @@ import jax
 from jaxconv.cli.codes import FAILED, INTERRUPTED, PREEMPTED, USAGE
 from jaxconv.models import MODELS
 from jaxconv.train import Stopped
-from jaxconv.train.processes import FINAL_ERRORS, PeerLostError, leave
+from jaxconv.train.processes import PeerLostError, is_final, leave
 
 
 def answer(command: Callable[[], int]) -> int:
@@ -53,19 +53,25 @@ def _answer(command: Callable[[], int]) -> tuple[int, bool]:
         return FAILED, False
     except (ValueError, FloatingPointError, OSError, PeerLostError) as error:
         print(f"jaxconv: error: {named_as_flag(str(error))}", file=sys.stderr)
-        return (USAGE if isinstance(error, FINAL_ERRORS) else FAILED), False
+        return (USAGE if is_final(error) else FAILED), False
 
 
 @contextmanager
 def about(flag: str) -> Iterator[None]:
-    """An error that names no setting gets the flag that it comes from in front, as in `--data ./x: ...`."""
+    """An error that names no setting gets the flag that it comes from in front, as in `--data ./x: ...`.
+
+    A variable of the environment, as in `JAXCONV_CACHE must ...`, is a setting too.
+    """
     try:
         yield
     except (ValueError, OSError) as error:
-        if named_as_flag(str(error)) != str(error):
+        if named_as_flag(str(error)) != str(error) or re.match(r"[A-Z]+(_[A-Z]+)+ must\b", str(error)):
             raise
         kind = type(error) if isinstance(error, OSError) else ValueError
-        raise kind(f"{flag}: {error}") from error
+        named = kind(f"{flag}: {error}")
+        if isinstance(error, OSError) and isinstance(named, OSError):
+            named.errno = error.errno  # by which it is told whether another try may go well
+        raise named from error
 
 
 def named_as_flag(message: str) -> str:

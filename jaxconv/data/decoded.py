@@ -17,6 +17,7 @@ from jaxconv.data.dataset import AnyDataset, Dataset, StreamedDataset
 from jaxconv.data.places import cache_dir
 from jaxconv.data.progress import say, track
 from jaxconv.data.records import Records
+from jaxconv.data.stored import read_object
 from jaxconv.data.usable import Without, read_usable
 
 DECODED_LIMIT_BYTES = 8 * 2**30
@@ -103,9 +104,9 @@ def _opened(records: Records, folder: Path, manifest: dict[str, Any], progress: 
 def _valid_manifest(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest, if it describes this source and these files."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = read_object(folder / "manifest.json", sizes=dict, identity=dict)
         complete = all((folder / file).stat().st_size == size for file, size in manifest["sizes"].items())
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError):
         return None
     return manifest if complete and manifest["identity"] == identity else None
 

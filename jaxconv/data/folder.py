@@ -23,7 +23,8 @@ _EVALUATION = ("val", "validation", "valid", "test")
 class ImageFolder:
     """All images of a data set that lies in a folder, in one of two forms.
 
-    Either `train/<class>/...` with one of `val`, `validation`, `valid`, `test` beside it in the same form; or
+    Either `train/<class>/...` with one of `val`, `validation`, `valid`, `test` beside it in the same form, in small
+    letters or others (`Train` and `Val`); or
     `<class>/...` alone, of which about a fifth is held out: the images for which the first 64 bits of the SHA-256
     of "<class>/<path in the class folder>" are divisible by five. An image thus never changes sides when others
     come or go. Classes are the sorted names of the class folders (of those for training).
@@ -47,19 +48,18 @@ class ImageFolder:
         """
         if not root.is_dir():
             raise ValueError(f"{root} is not a folder.")
-        if not (root / "train").is_dir():
+        folders = _split_folders(root)
+        if not folders:
             classes = _class_folders(root)
             return cls(root, classes, _split_by_hash(root, classes))
-        classes = _class_folders(root / "train")
-        evaluation = [name for name in _EVALUATION if (root / name).is_dir()]
-        if not evaluation:
+        if len(folders) < 2:
             raise ValueError(f"beside train there is one of {', '.join(_EVALUATION)}; {root} has none of them.")
-        unknown = set(_class_folders(root / evaluation[0])) - set(classes)
+        train, evaluation = folders.values()
+        classes = _class_folders(train)
+        unknown = set(_class_folders(evaluation)) - set(classes)
         if unknown:
-            raise ValueError(
-                f"{root / evaluation[0]} has the classes of {root / 'train'} only; got also {sorted(unknown)}."
-            )
-        return cls(root, classes, {split: _labelled(root / split, classes) for split in ("train", evaluation[0])})
+            raise ValueError(f"{evaluation} has the classes of {train} only; got also {sorted(unknown)}.")
+        return cls(root, classes, {split: _labelled(folder, classes) for split, folder in folders.items()})
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: of a million paths, one string and one array."""
@@ -85,9 +85,10 @@ class ImageFolder:
                 try:
                     stat = path.stat()
                 except OSError as error:  # a link to nothing is a file that cannot be used, like others
-                    digest.update(f"{split} {label} {path} {errno.errorcode.get(error.errno or 0)}\n".encode())
+                    state = f"{errno.errorcode.get(error.errno or 0)}"
                 else:
-                    digest.update(f"{split} {label} {path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+                    state = f"{stat.st_size} {stat.st_mtime_ns}"
+                digest.update(os.fsencode(f"{split} {label} {path} {state}\n"))
         return digest.hexdigest()
 
     def shape(self, image_size: int | None, progress: bool) -> tuple[int, int, int]:
@@ -175,6 +176,21 @@ def _header(path: Path) -> tuple[int, int, int] | None:
         return None
 
 
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder to train on and the one to measure on, by their names in small letters; none where there are none.
+
+    `Train` alone is a class, as of vehicles; of `val` and `Val` the one in small letters counts.
+    """
+    names = sorted((e.name for e in os.scandir(root) if e.is_dir()), reverse=True)  # small letters come first
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(name.lower(), name)
+    evaluation = [split for split in _EVALUATION if split in found][:1]
+    if "train" not in found or (found["train"] != "train" and not evaluation):
+        return {}
+    return {split: root / found[split] for split in ("train", *evaluation)}
+
+
 def _class_folders(folder: Path) -> tuple[str, ...]:
     names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
     if not names:
@@ -190,7 +206,7 @@ def _labelled(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
 def _split_by_hash(root: Path, classes: tuple[str, ...]) -> dict[str, list[tuple[Path, int]]]:
     splits: dict[str, list[tuple[Path, int]]] = {"train": [], "held_out": []}
     for path, label in _labelled(root, classes):
-        digest = hashlib.sha256(path.relative_to(root).as_posix().encode()).digest()
+        digest = hashlib.sha256(os.fsencode(path.relative_to(root).as_posix())).digest()  # names may be any bytes
         held_out = int.from_bytes(digest[:8]) % HOLD_OUT_EVERY == 0
         splits["held_out" if held_out else "train"].append((path, label))
     missing = set(range(len(classes))) - {label for _, label in splits["train"]}

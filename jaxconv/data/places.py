@@ -5,8 +5,16 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """Folder for everything that jaxconv makes: `$JAXCONV_CACHE`, else `~/.cache/jaxconv`."""
-    return Path(os.environ.get("JAXCONV_CACHE") or "~/.cache/jaxconv").expanduser()
+    """Folder for everything that jaxconv makes: `$JAXCONV_CACHE`, else `~/.cache/jaxconv`.
+
+    Raises:
+        ValueError: if something else than a folder is in its place.
+    """
+    path = Path(os.environ.get("JAXCONV_CACHE") or "~/.cache/jaxconv").expanduser()
+    nearest = next((place for place in (path, *path.parents) if os.path.exists(place)), path)  # False without rights
+    if os.path.exists(nearest) and not os.path.isdir(nearest):
+        raise ValueError(f"JAXCONV_CACHE must name a folder, or a place for one; got {path}: {nearest} is a file.")
+    return path
 
 
 def tfds_cache_dir() -> Path:

@@ -47,7 +47,7 @@ def _bar(description: str, total: int, unit: str) -> Iterator[Callable[[int], No
     else:
         counters = [progress.MofNCompleteColumn(), progress.TextColumn(unit)]
     bar = progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),  # names of folders and splits
         progress.BarColumn(),
         *counters,
         progress.TimeRemainingColumn(),

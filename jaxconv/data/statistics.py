@@ -2,12 +2,14 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from jaxconv.data.atomic import write_text
 from jaxconv.data.dataset import AnyDataset
+from jaxconv.data.stored import read_object
 
 _CHUNK_BYTES = 2**20
 _SAMPLE = 20_000
@@ -29,14 +31,24 @@ def normalization(dataset: AnyDataset) -> tuple[Float32[np.ndarray, " c"], Float
         a constant channel can be divided by it.
     """
     file = None if dataset.cache is None else dataset.cache / "normalization.json"
-    if file is not None and file.exists():
-        stored = json.loads(file.read_text())
-        return np.asarray(stored["mean"], np.float32), np.asarray(stored["std"], np.float32)
+    stored = None if file is None else _stored(file, dataset.image_shape[-1])
+    if stored is not None:
+        return stored
     mean, std = _measure(dataset)
     if file is not None:
-        with suppress(PermissionError):  # a cache that belongs to somebody else is only read
+        with suppress(OSError):  # a cache that cannot be written is only read: somebody else's, a read-only disk
             write_text(file, json.dumps({"mean": mean.tolist(), "std": std.tolist()}))
     return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _stored(file: Path, channels: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """What was kept; None where nothing was, or nothing that can be used."""
+    try:
+        stored = read_object(file, mean=list, std=list)
+        mean, std = np.asarray(stored["mean"], np.float32), np.asarray(stored["std"], np.float32)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return (mean, std) if mean.shape == std.shape == (channels,) else None
 
 
 def _measure(dataset: AnyDataset) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +10,9 @@ from pathlib import Path
 import jax
 
 from jaxconv.data import AnyDataset, ImageError
+from jaxconv.data.stored import drop_cut_line, read_rows
 from jaxconv.train.processes import agreed, gathered, is_first
+from jaxconv.train.run import RunError
 
 MOST_BAD_IMAGES = 10
 """The budget where none is stated: a few odd files in a million, as every large collection has, are no reason to end
@@ -57,9 +58,11 @@ class BadImages:
 
         Raises:
             BadImagesError: if that is more than the budget.
+            RunError: if the record is damaged.
         """
         self._path, self._say = directory / "bad_images.jsonl", say
-        for row in _rows(self._path):
+        drop_cut_line(self._path)
+        for row in read_rows(self._path, RunError, split=str, index=int, what=str):
             self._found[row["split"], row["index"], row["what"]] = None
         if self._found:
             say(f"{len(self)} bad images were found before in this run, which {self._path} names.")
@@ -138,14 +141,3 @@ class BadImages:
                 f"max_bad_images must not be less than the number of images that cannot be used; "
                 f"it is {self._most} and {len(found):,} were found{where}:{lines}{more}"
             )
-
-
-def _rows(path: Path) -> list[dict]:
-    """The rows that were written whole."""
-    if not path.exists():
-        return []
-    lines = path.read_text().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    if len(whole) < len(lines):
-        os.truncate(path, sum(len(line.encode()) for line in whole))
-    return [json.loads(line) for line in whole]

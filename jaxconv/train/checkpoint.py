@@ -167,7 +167,7 @@ class Checkpoints:
             except DamagedError as error:
                 self._say(f"the checkpoint of step {step} is damaged and passed over: {error}")
                 if set_aside:
-                    self._folder(step).rename(_free(self.directory, f"{step}.damaged"))
+                    self._folder(step).rename(free_name(self.directory, f"{step}.damaged"))
         raise FileNotFoundError(f"no checkpoint under {self.directory}.")
 
     def _read(self, step: int) -> Mapping[str, Any]:
@@ -201,7 +201,7 @@ class Checkpoints:
         """Remove what a process that was killed had not finished, once."""
         if not self._cleaned and self.directory.is_dir():
             for path in self.directory.glob("*.partial"):
-                shutil.rmtree(path)
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self._cleaned = True
 
     def _prune(self) -> None:
@@ -275,7 +275,7 @@ def _require_finite(host: Mapping[str, np.ndarray], step: int) -> None:
         )
 
 
-def _free(directory: Path, name: str) -> Path:
+def free_name(directory: Path, name: str) -> Path:
     """A name that is not taken: the one given, or with a number behind it."""
     path, number = directory / name, 1
     while path.exists():

@@ -20,7 +20,7 @@ class Display:
     """
 
     def __init__(self, total: int, start: int, *, show: bool = True) -> None:
-        self._console = Console(stderr=False)
+        self._console = Console(markup=False, emoji=False)
         self._show = show
         self._total, self._start = total, start
         self._began, self._last_line = time.monotonic(), time.monotonic()
@@ -65,4 +65,4 @@ class Display:
 
     def _print(self, text: str) -> None:
         with suppress(OSError):  # the output may lie on a disk that is full
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(text, highlight=False, soft_wrap=True)

@@ -42,7 +42,8 @@ class Experiment:
         workers: processes that decode images of data sets too large to be kept decoded; 0 has threads do it.
         max_bad_images: how many images that cannot be used the run may have; one more ends it with their list.
         ema_decay: decay a step of a moving average of the parameters, which is then evaluated; None keeps none.
-        settings: the JSON values that define the run; a run directory is continued only by equal ones.
+        settings: further JSON values that define the run, such as the name of the network; a run directory is continued
+            only by equal ones, and by equal numbers and data as in `described`.
         record: JSON values that let the model be built again (`jaxconv eval`, `jaxconv predict`).
 
     Raises:
@@ -115,9 +116,33 @@ class Experiment:
         """Steps of the whole run: the last one completes the last epoch."""
         return self.epoch_end(self.epochs)
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """What this object itself knows of what the run computes, as JSON values; not where it does so."""
+        return {
+            "epochs": int(self.epochs),
+            "batch_size": int(self.batch_size),
+            "seed": int(self.seed),
+            "ema_decay": None if self.ema_decay is None else float(self.ema_decay),
+            "train_data": _described(self.train_data),
+            "eval_data": _described(self.eval_data),
+            "preprocess": self.preprocess.described,
+        }
+
     def epoch_end(self, epoch: int) -> int:
         """The number of steps after which `epoch` epochs (from 1) have been seen whole."""
         return -(-epoch * len(self.train_data) // self.batch_size)
+
+
+def _described(data: AnyDataset) -> dict[str, Any]:
+    """A split; an image that has become unusable since, and is left out for it, still counts."""
+    return {
+        "name": data.name,
+        "split": data.split,
+        "images": len(data) + len(data.left_out),
+        "image_shape": list(map(int, data.image_shape)),
+        "classes": list(map(str, data.classes)),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from jaxconv.train.nonfinite import ON_NAN, Broken
 from jaxconv.train.processes import agreed, is_first, peers_lost, require_same
 from jaxconv.train.record import Records
 from jaxconv.train.recovery import Recovery
+from jaxconv.train.rows import due
 from jaxconv.train.run import Run
 from jaxconv.train.saving import Saving
 from jaxconv.train.session import Session
@@ -40,7 +42,7 @@ def fit(
 
     Args:
         experiment: what to train.
-        out: a new directory, or that of a run with the same settings.
+        out: a new directory, or that of the same run: of equal settings, record, numbers and data.
         progress: show a progress bar (lines where the output is no terminal).
         saving: when checkpoints are saved and which stay; by default the three newest ones of the ends of epochs.
         on_nan: what follows when a number of the state is NaN or infinite. "stop" names the step and the layer; "skip"
@@ -66,7 +68,7 @@ def fit(
     trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
     data = [experiment.train_data, experiment.eval_data]
     trainer.bad_images.require_few_at_opening(data)
-    run = Run(Path(out), experiment.settings, experiment.record)
+    run = Run(Path(out), experiment.settings, experiment.record, experiment.described)
     with peers_lost(), ExitStack() as held, Watchdog(hang_seconds) as watchdog, trainer:
         require_same("data", [(len(d), sorted(d.bad), sorted(d.left_out)) for d in data])
 
@@ -90,10 +92,12 @@ def fit(
 
 def _begin(run: Run, held: ExitStack) -> dict[str, Any] | None:
     """Hold the directory and note this start there; the final numbers of a run that is finished."""
-    started = Run.start(run.directory, run.settings, run.record)
+    started = Run.start(run.directory, run.settings, run.record, run.experiment)
     if started.result is None:
         held.enter_context(started.held())
         started.note_start()
+        if (run.directory / "result.json").exists():
+            started.incident("result.json is damaged: the last checkpoint gives it again.")
     return started.result
 
 
@@ -118,8 +122,9 @@ def _train(
         recovery = Recovery(trainer, checkpoints, run.directory / "left_out.jsonl", incident)
         state = recovery.state()
         start = int(state.step)
+        opened = agreed(lambda: _records(run.directory, trainer.experiment, start, incident), tell=False)
         with (
-            Records(run.directory if first else None, start, say=incident) as records,
+            opened or Records(None, start) as records,
             Display(total, start, show=progress and first) as display,
         ):
             if start:
@@ -135,6 +140,12 @@ def _train(
                 recovery.remedy(noticed, on_nan, watchdog.beat)
                 state = recovery.state()
                 records.rewind(int(state.step))
+
+
+def _records(directory: Path, experiment: Experiment, start: int, incident: Callable[[str], None]) -> Records:
+    records = Records(directory, start, say=incident)
+    records.require_rows(due(experiment, start))
+    return records
 
 
 def _aside(text: str) -> None:

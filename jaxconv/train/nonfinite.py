@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxconv.data.atomic import write_text
+from jaxconv.data.stored import read_rows
 from jaxconv.train.checkpoint import NonFiniteError
 from jaxconv.train.origin import first_nonfinite, last_nonfinite, order_of_use
+from jaxconv.train.run import RunError
 from jaxconv.train.state import TrainState
 from jaxconv.train.step import is_finite
 from jaxconv.train.trainer import Trainer
@@ -107,12 +109,14 @@ class LeftOut:
 
     Args:
         path: a JSON line each.
+
+    Raises:
+        RunError: if the file is damaged: without it the run would take other steps.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        rows = path.read_text().splitlines() if path.exists() else []
-        self.steps = [json.loads(row)["step"] for row in rows]
+        self.steps = [row["step"] for row in read_rows(path, RunError, step=int)]
 
     def add(self, step: int) -> None:
         """One more."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +39,17 @@ class Preprocess:
             raise ValueError(f"size must be positive; got {self.size}.")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {self.dtype!r}.")
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        size = None if self.size is None else list(map(int, self.size))
+        return {
+            "mean": list(map(float, self.mean)),
+            "std": list(map(float, self.std)),
+            "size": size,
+            "dtype": self.dtype,
+        }
 
     def __call__(self, images: UInt8[Array, "n h w c"]) -> Float[Array, "n H W c"]:
         """Images as bytes to what the network takes.

@@ -6,6 +6,7 @@ directory holds this run) all have to hear: process 0 decides, `agreed` tells th
 """
 
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -41,6 +42,9 @@ FINAL_ERRORS = (
     PermissionError,
 )
 """Errors that another call avoids; others of the system (a full disk, no network) may pass by themselves."""
+
+FINAL_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Likewise of those that have no class of their own."""
 
 LOST = re.compile(r"Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|[Cc]onnection (reset|closed)")
 """What XLA says, in a plain ValueError at times, when another process is gone."""
@@ -177,7 +181,7 @@ def agreed(decide: Callable[[], Value], *, tell: bool = True) -> Value | None:
             value = decide()
         except Exception as error:
             raised = error
-    message = {"value": value if tell else None, "error": raised and str(raised), "final": _is_final(raised)}
+    message = {"value": value if tell else None, "error": raised and str(raised), "final": is_final(raised)}
     told = json.loads(_broadcast_text(json.dumps(message)))
     if raised is not None:
         raise raised
@@ -186,8 +190,10 @@ def agreed(decide: Callable[[], Value], *, tell: bool = True) -> Value | None:
     return value if is_first() else told["value"]
 
 
-def _is_final(error: BaseException | None) -> bool:
-    return isinstance(error, FINAL_ERRORS) and not isinstance(error, PeerLostError)
+def is_final(error: BaseException | None) -> bool:
+    """Whether the same call would end in this error again."""
+    numbered = isinstance(error, OSError) and error.errno in FINAL_NUMBERS
+    return numbered or (isinstance(error, FINAL_ERRORS) and not isinstance(error, PeerLostError))
 
 
 def gathered(text: str) -> list[str]:

@@ -5,16 +5,19 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue] (generated)
 
 from jaxconv.data.atomic import write_text
-from jaxconv.train.checkpoint import CheckpointError
+from jaxconv.data.stored import drop_cut_line, read_rows
+from jaxconv.train.checkpoint import CheckpointError, free_name
+from jaxconv.train.run import RunError
 
 _NUMBERS = itertools.count()
 
@@ -28,10 +31,14 @@ class Records:
     Args:
         directory: of the run; None writes nothing anywhere.
         step: from which the run goes on.
-        say: told when TensorBoard's file, which repeats `metrics.jsonl`, cannot be written.
+        say: told when TensorBoard's file, which repeats `metrics.jsonl`, cannot be written, of rows that are missing,
+            and of a `timing.jsonl` that cannot be read.
 
     Attributes:
         evaluated: the last step whose evaluation had been recorded before, 0 if there is none.
+
+    Raises:
+        RunError: if `metrics.jsonl` cannot be read.
     """
 
     def __init__(self, directory: Path | None, step: int, *, say: Callable[[str], None] = lambda text: None) -> None:
@@ -50,6 +57,21 @@ class Records:
             self._say(str(error))
         finally:
             self._close()
+
+    def require_rows(self, due: Iterable[tuple[int, str]]) -> None:
+        """Say so where rows are missing: the steps before are not taken again, so they are lost.
+
+        Args:
+            due: step and split of each row that must be there.
+        """
+        wanted = list(due)
+        missing = [row for row in wanted if row not in self._before]
+        if missing:
+            step, split = missing[0]
+            self._say(
+                f"{self._metrics.path} lacks {len(missing)} of the {len(wanted)} rows up to the step from which the "
+                f"run goes on, the first one of step {step} ({split}): those steps are not taken again."
+            )
 
     def rewind(self, step: int) -> None:
         """Drop what was written beyond `step`: the run goes back to it."""
@@ -83,12 +105,23 @@ class Records:
     def _open(self, step: int) -> None:
         folder, null = self._directory, Path(os.devnull)
         metrics, timing = (null, null) if folder is None else (folder / "metrics.jsonl", folder / "timing.jsonl")
+        self._before = set[tuple[int, str]]()
         if folder is not None:
-            _keep_until(metrics, step)
-            _keep_until(timing, step)
-        self.evaluated = _last_evaluation(metrics)
+            rows = _keep_until(metrics, step, split=str)
+            self._before = {(row["step"], row["split"]) for row in rows}
+            self._keep_timing(timing, step)
+        self.evaluated = max((at for at, split in self._before if split == "eval"), default=0)
         self._metrics, self._timing = _Lines(metrics), _Lines(timing)
         self._events = _Events(folder, step, self._say)
+
+    def _keep_timing(self, path: Path, step: int) -> None:
+        """How fast it went decides nothing: what cannot be read is set aside."""
+        try:
+            _keep_until(path, step)
+        except RunError as error:
+            aside = free_name(path.parent, f"{path.name}.damaged")
+            path.rename(aside)
+            self._say(f"{error} It is set aside as {aside.name}.")
 
     def _close(self) -> None:
         self._metrics.close()
@@ -169,14 +202,11 @@ class _Events:
             self._say(f"TensorBoard's events end here ({error.strerror}); metrics.jsonl has all numbers.")
 
 
-def _last_evaluation(path: Path) -> int:
-    """The last step that was evaluated, 0 if none was."""
-    rows = map(json.loads, path.read_text().splitlines()) if path.exists() else ()
-    return max((row["step"] for row in rows if row["split"] == "eval"), default=0)
-
-
-def _keep_until(path: Path, step: int) -> None:
-    """Keep the whole lines up to `step`. A last line that a crash cut short goes too."""
-    if path.exists():
-        lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        write_text(path, "".join(line for line in lines if json.loads(line)["step"] <= step))
+def _keep_until(path: Path, step: int, **expected: type) -> list[dict[str, Any]]:
+    """Keep the whole lines up to `step`, and return them. A last line that a crash cut short goes too."""
+    if not path.exists():
+        return []
+    drop_cut_line(path)
+    rows = [row for row in read_rows(path, RunError, step=int, **expected) if row["step"] <= step]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    return rows

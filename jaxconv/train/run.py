@@ -1,7 +1,8 @@
 """The run directory: what was asked for, what ran where, what came out.
 
 command.txt        the command, a line for each (re)start
-run.json           `settings` (what defines the run) and `record` (how to build the model again)
+run.json           `settings` (what defines the run), `record` (how to build the model again) and `experiment` (what
+                   the experiment itself knows of its data and numbers)
 environment.json   versions, device, commit
 metrics.jsonl      losses and accuracies: equal bits for equal settings
 timing.jsonl       images per second at the same steps
@@ -21,11 +22,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jaxconv.data.atomic import create_text, write_text
+from jaxconv.data.stored import read_object
+from jaxconv.train.differences import differences
 from jaxconv.train.environment import environment
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -50,11 +53,14 @@ class Run:
         directory: where everything of the run lies.
         settings: the JSON values that define it.
         record: JSON values from which the model is built again.
+        experiment: what its experiment says of itself, see `Experiment.described`; empty where an earlier version
+            began the run.
     """
 
     directory: Path
     settings: Mapping[str, Any]
     record: Mapping[str, Any]
+    experiment: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str]) -> "Run":
@@ -70,18 +76,24 @@ class Run:
                 f"{directory} is no run directory: {what}. Expected what `jaxconv train --out DIRECTORY` writes: "
                 f"run.json, metrics.jsonl and checkpoints/."
             )
-        try:
-            content = json.loads(path.read_text())
-            return cls(Path(directory), content["settings"], content["record"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise RunError(f"{path} is damaged: {error!r}. Expected an object with settings and record.") from error
+        content = read_object(path, RunError, settings=dict, record=dict)
+        experiment = content.get("experiment")
+        known = experiment if isinstance(experiment, dict) else {}  # earlier versions wrote none
+        return cls(Path(directory), content["settings"], content["record"], known)
 
     @classmethod
-    def start(cls, directory: str | os.PathLike[str], settings: Mapping[str, Any], record: Mapping[str, Any]) -> "Run":
-        """A new run in an empty or absent directory, or the one that is there if its settings are equal.
+    def start(
+        cls,
+        directory: str | os.PathLike[str],
+        settings: Mapping[str, Any],
+        record: Mapping[str, Any],
+        experiment: Mapping[str, Any] | None = None,
+    ) -> "Run":
+        """A new run in an empty or absent directory, or the one that is there if its description is equal.
 
         Raises:
-            RunError: if the directory holds something else, or a run with other settings; the message names them.
+            RunError: if the directory holds something else, or a run of another description; the message names what
+                differs.
         """
         path = Path(directory)
         if path.is_file() or (not (path / "run.json").exists() and _foreign(path)):
@@ -89,11 +101,11 @@ class Run:
                 f"out must be a new directory or that of a run; {directory} is neither empty nor a run directory; "
                 "it is left as it is."
             )
-        settings = json.loads(json.dumps(dict(settings)))
+        parts = {"settings": dict(settings), "record": dict(record), "experiment": dict(experiment or {})}
         if not (path / "run.json").exists():
-            _create(path, {"settings": settings, "record": dict(record)})
+            _create(path, parts)
         run = cls.open(path)
-        _require_equal(run, settings)
+        _require_equal(run, **json.loads(json.dumps(parts)))
         return run
 
     @contextmanager
@@ -129,9 +141,11 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """The final numbers, or None while the run is unfinished."""
-        path = self.directory / "result.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """The final numbers, or None while the run is unfinished; the last checkpoint gives a damaged file again."""
+        try:
+            return read_object(self.directory / "result.json", steps=int)
+        except (FileNotFoundError, ValueError):
+            return None
 
     def finish(self, numbers: Mapping[str, Any]) -> None:
         """Store the final numbers, which marks the run as finished."""
@@ -139,7 +153,7 @@ class Run:
 
     def note_start(self) -> None:
         """Record this process: its command, versions, device and commit."""
-        with (self.directory / "command.txt").open("a") as file:
+        with (self.directory / "command.txt").open("a", errors="surrogateescape") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}  {shlex.join(sys.argv)}\n")
         write_text(self.directory / "environment.json", _json(environment()))
 
@@ -169,13 +183,18 @@ def _foreign(directory: Path) -> list[Path]:
     return [p for p in directory.iterdir() if p.suffix != ".partial"] if directory.is_dir() else []
 
 
-def _require_equal(run: Run, settings: Mapping[str, Any]) -> None:
-    absent = "(not set)"
-    names = [n for n in {**run.settings, **settings} if run.settings.get(n, absent) != settings.get(n, absent)]
-    if names:
-        rows = "; ".join(f"{n}: {run.settings.get(n, absent)} there, {settings.get(n, absent)} now" for n in names)
+def _require_equal(
+    run: Run, settings: Mapping[str, Any], record: Mapping[str, Any], experiment: Mapping[str, Any]
+) -> None:
+    """The first part that differs is named: what a person chose comes before what follows from it."""
+    rows = (
+        differences(run.settings, settings)
+        or differences(run.experiment, experiment, lenient=True)
+        or differences(run.record, record, lenient=True)
+    )
+    if rows:
         raise RunError(
-            f"{run.directory} holds a run with another configuration ({rows}). "
+            f"{run.directory} holds a run with another configuration ({'; '.join(rows)}). "
             "Give the same values to continue it, or another directory."
         )
 

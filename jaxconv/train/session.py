@@ -16,6 +16,7 @@ from jaxconv.train.display import Display
 from jaxconv.train.nonfinite import Broken, explain, require_progress
 from jaxconv.train.parallel import replicate
 from jaxconv.train.record import Records
+from jaxconv.train.rows import next_record
 from jaxconv.train.saving import Saving
 from jaxconv.train.state import TrainState, no_totals
 from jaxconv.train.stop import Stopped, StopRequest
@@ -25,7 +26,6 @@ from jaxconv.train.watchdog import Watchdog
 UNREADABLE = (ImageError, LoaderError, OSError)
 """What ends a run because its data cannot be read; what was reached is saved first."""
 
-RECORDS_PER_EPOCH = 10
 REFRESH_SECONDS = 0.2
 
 
@@ -91,15 +91,15 @@ class Session:
         return state, metrics or self._evaluate(state, e.total_steps)
 
     def _epoch(self, state: TrainState, epoch: int, end: int, left_out: frozenset[int]) -> TrainState:
-        every = max(1, end // epoch // RECORDS_PER_EPOCH)
         step = int(state.step)
         while step < end:
-            record = min(end, (step // every + 1) * every)
+            record = next_record(self.trainer.experiment, epoch, step)
             save = record if self.saving.steps is None else (step // self.saving.steps + 1) * self.saving.steps
             target = min(record, save)
             state = self._stretch(state, step, target, epoch, left_out)
             if target == record:
                 state = self._record(state, target)
+            self._share(state)  # last: a state that is saved has its row, and is not recorded again
             if target == save != end and self.saving.steps is not None:
                 self._save(state)
             step = target
@@ -137,6 +137,13 @@ class Session:
             for step, latest in self.trainer.take(state, first, last, left_out):
                 state = latest
                 yield step, state
+        except UNREADABLE:
+            self._save_what_is_good(state)
+            raise
+
+    def _share(self, state: TrainState) -> None:
+        """The bad images that each process has met become known; if they are too many, what was reached is saved."""
+        try:
             self.trainer.bad_images.share()
         except UNREADABLE:
             self._save_what_is_good(state)

@@ -70,7 +70,7 @@ def test_a_network_that_fails_does_not_end_the_others(tmp_path, capsys):
         (["lenet5", "--size", "0", "32"], "--size must be positive; got (0, 32)"),
         (["lenet5", "--size", "64", "64"], "--size must be (32, 32) for lenet5"),
         (["lenet5", "--mode"], "--mode must be infer, train, or both"),
-        (["lenet5", "--csv", "nowhere/bench.csv"], "nowhere/bench.csv"),
+        (["lenet5", "--csv", "nowhere/bench.csv"], "--csv: [Errno 2] No such file or directory: 'nowhere/bench.csv'"),
     ],
 )
 def test_mistakes_are_named(arguments, message, capsys):

@@ -212,6 +212,18 @@ def test_other_calls(call, line):
     assert code == 2 and re.search(OTHERS[line], text), text
 
 
+def test_a_name_that_is_too_long(call):
+    for line in (f"predict RUN {5000 * 'a'}", f"predict {5000 * 'a'} ok.png", f"eval {5000 * 'a'}"):
+        code, text = call(line)
+        assert code == 2 and text.count("jaxconv: error:") == 1, line
+
+
+def test_the_variable_is_named_that_names_a_file(call, place, monkeypatch):
+    monkeypatch.setenv("JAXCONV_CACHE", str(place / "file"))
+    code, text = call("train --data ./alone --devices 1 --out out")
+    assert code == 2 and "jaxconv: error: JAXCONV_CACHE must name a folder" in text
+
+
 def test_what_may_go_well_another_time_has_another_code(call, place, monkeypatch):
     """Exit code 1: whoever started the run may start it again."""
 

@@ -1,7 +1,9 @@
 """`jaxconv predict` on files, folders and things that are no images."""
 
 import json
+import os
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +50,24 @@ def test_files_as_a_table(run, digits, capsys):
     assert main(["predict", str(run), str(folder / "1.png"), str(folder / "2.png"), "--top", "2"]) == 0
     output = capsys.readouterr().out
     assert "1.png" in output and "2.png" in output and output.count("%") == 4
+
+
+def test_names_are_shown_as_they_are(run, digits, tmp_path, capsys):
+    names = ["photo[copy].png", "x[bold].png", ":key:.png", "[red].png"]
+    for name in names:
+        shutil.copy(digits[0] / "1.png", tmp_path / name)
+    (tmp_path / "x[").mkdir()
+    shutil.copy(digits[0] / "1.png", tmp_path / "x[" / "b].png")
+    assert main(["predict", str(run), *(str(tmp_path / name) for name in [*names, "x[/b].png"]), "--top", "1"]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in [*names, "x[/b].png"])
+
+
+def test_names_may_be_any_bytes(run, digits, tmp_path, capsys):
+    shutil.copy(digits[0] / "1.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    assert main(["predict", str(run), str(tmp_path)]) == 0 and "caf\\udce9.png" in capsys.readouterr().out
+    assert main(["predict", str(run), str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["image"].endswith("caf\udce9.png")
 
 
 def test_bad_images_are_named_and_the_others_predicted(run, digits, tmp_path, capsys):

@@ -107,13 +107,17 @@ def empty_manifest(entry):
     (entry / "manifest.json").write_text("[]")
 
 
+def binary_manifest(entry):
+    (entry / "manifest.json").write_bytes(b"\xff\xfe\x00")
+
+
 def old_format(entry):
     manifest = json.loads((entry / "manifest.json").read_text())
     manifest["identity"]["format"] = 0
     (entry / "manifest.json").write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("damage", [shorten, cut_manifest, remove_labels, empty_manifest, old_format])
+@pytest.mark.parametrize("damage", [shorten, cut_manifest, remove_labels, empty_manifest, binary_manifest, old_format])
 def test_a_damaged_cache_is_made_again(cache, damage):
     open_quietly(Counted())
     damage(the_entry(cache))

@@ -40,6 +40,25 @@ def test_the_split_for_evaluation_has_several_names(animals, name):
     assert list(ImageFolder.open(animals).splits) == ["train", name]
 
 
+def test_splits_may_begin_with_a_capital(animals):
+    for split in ("train", "val"):
+        (animals / split).rename(animals / f"_{split}")  # in two steps, for file systems that do not tell cases apart
+        (animals / f"_{split}").rename(animals / split.capitalize())
+    folder = ImageFolder.open(animals)
+    assert folder.classes == ("cat", "dog")
+    assert {split: len(files) for split, files in folder.splits.items()} == {"train": 3, "val": 1}
+    save(animals / "train" / "cow" / "a.png")
+    save(animals / "train" / "dog" / "b.png")
+    assert ImageFolder.open(animals).classes == ("cow", "dog")  # small letters come first
+
+
+def test_a_class_may_be_called_train_with_a_capital(tmp_path):
+    for label in ("Bus", "Train"):
+        for number in range(30):
+            save(tmp_path / label / f"{number}.png", (4, 4))
+    assert ImageFolder.open(tmp_path).classes == ("Bus", "Train")
+
+
 def test_a_validation_split_is_preferred_to_a_test_split(animals):
     save(animals / "test" / "cat" / "z.png")
     assert list(ImageFolder.open(animals).splits) == ["train", "val"]
@@ -137,6 +156,20 @@ def test_the_fingerprint_changes_with_any_file(animals):
     second = ImageFolder.open(animals).fingerprint
     save(animals / "train" / "dog" / "new.png")
     assert len({first, second, ImageFolder.open(animals).fingerprint}) == 3
+
+
+def test_names_that_are_not_utf_8_are_names_like_others(tmp_path):
+    for number in range(40):
+        save(tmp_path / "cat" / f"{number}.png", (4, 4), number)
+    before = ImageFolder.open(tmp_path)
+    os.rename(os.fsencode(tmp_path / "cat" / "1.png"), os.fsencode(tmp_path / "cat") + b"/caf\xe9.png")
+    os.rename(os.fsencode(tmp_path / "cat"), os.fsencode(tmp_path) + b"/ch\xe2t")
+    folder = pickle.loads(pickle.dumps(ImageFolder.open(tmp_path)))
+    assert folder.classes == ("ch\udce2t",) and folder.fingerprint != before.fingerprint
+    images = [
+        FolderRecords(folder, split).read(range(len(folder.splits[split])), (4, 4, 1))[0] for split in folder.splits
+    ]
+    assert sorted(np.concatenate(images)[:, 0, 0, 0].tolist()) == list(range(40))
 
 
 def test_a_folder_is_the_same_after_it_was_sent_to_another_process(animals):

@@ -22,3 +22,11 @@ def test_without_it_they_are_in_the_home_folder(monkeypatch):
 def test_data_dir_is_a_folder(tmp_path):
     with pytest.raises(ValueError, match=r"data_dir names a folder; .*nowhere is none"):
         places.roots(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_the_cache_is_a_folder(monkeypatch, tmp_path, below):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("JAXCONV_CACHE", str(tmp_path / "file" / below))
+    with pytest.raises(ValueError, match=r"JAXCONV_CACHE must name a folder, .*: .*file is a file"):
+        places.cache_dir()

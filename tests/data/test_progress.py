@@ -38,10 +38,10 @@ def test_on_a_terminal_there_is_a_bar_that_vanishes(monkeypatch, unit):
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with progress.track("Decoding", 4, unit=unit, shown=True) as advance:
+    with progress.track("Decoding pets[/b]", 4, unit=unit, shown=True) as advance:
         advance(4)
     text = terminal.getvalue()
-    assert "Decoding" in text and "━" in text
+    assert "Decoding pets[/b]" in text and "━" in text
     assert text.endswith("\x1b[2K")  # erases the line
 
 

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -38,3 +41,24 @@ def test_the_result_is_kept_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(statistics, "_measure", lambda ds: pytest.fail("measured again"))
     np.testing.assert_array_equal(normalization(ds), first)
     assert [f.name for f in tmp_path.iterdir()] == ["normalization.json"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"mean": [0.1', b'{"mean": [], "std": []}', b'{"mean": [{}], "std": [1]}']
+)
+def test_what_was_kept_and_is_damaged_is_measured_again(tmp_path, content):
+    ds = Dataset("x", "train", np.eye(4, dtype=np.uint8)[None, :, :, None], np.zeros(1, np.int32), ("a",), tmp_path)
+    first = normalization(ds)
+    (tmp_path / "normalization.json").write_bytes(content)
+    np.testing.assert_array_equal(normalization(ds), first)
+    assert (tmp_path / "normalization.json").read_bytes() != content
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written_is_only_read(tmp_path, monkeypatch, number):
+    def refuse(path, text):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(statistics, "write_text", refuse)
+    ds = Dataset("x", "train", np.full((1, 4, 4, 1), 51, np.uint8), np.zeros(1, np.int32), ("a",), tmp_path)
+    np.testing.assert_allclose(normalization(ds)[0], [0.2], rtol=1e-6)

@@ -187,13 +187,18 @@ def test_past_their_common_budget_all_processes_end_with_the_list(damaged, tmp_p
     for _, error in results:
         assert "it is 5 and 6 were found" in error and all(f"{name}: " in error for name in bad_files())
     assert len(named(tmp_path / "run")) == 6 and not (tmp_path / "run" / "result.json").exists()
+    for out in ("run", "whole"):  # with a larger budget the run goes on, and ends as if it had not been stopped
+        going = start(tmp_path / out, *damaged[1], "--max-bad-images", "6", commands=(command, command))
+        ended += going
+        assert [runs.end(process)[0] for process in going] == [0, 0]
+    assert not runs.differences(tmp_path / "whole", tmp_path / "run")
 
 
 STRUCK = """
 import os, signal, time
-from jaxconv.train import session
+from jaxconv.train import rows
 from jaxconv.train.bad_images import BadImages
-session.RECORDS_PER_EPOCH = 1  # so that an epoch is one stretch
+rows.RECORDS_PER_EPOCH = 1  # so that an epoch is one stretch
 drawn = BadImages.drawn
 
 def struck(self, split, bad):

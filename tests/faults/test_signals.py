@@ -10,6 +10,7 @@ import pytest
 from faults import runs
 
 from jaxconv.cli import early
+from jaxconv.cli.codes import INTERRUPTED
 from jaxconv.train.stop import PREEMPTED
 
 pytestmark = pytest.mark.faults
@@ -18,7 +19,7 @@ GRACE_SECONDS = 30
 
 
 def test_one_code_wherever_it_comes():
-    assert early.PREEMPTED == PREEMPTED == 42
+    assert early.PREEMPTED == PREEMPTED == 42 and early.INTERRUPTED == INTERRUPTED == 130
 
 
 @pytest.mark.parametrize("rows", np.random.default_rng(7).integers(1, 33, 3).tolist())
@@ -50,21 +51,25 @@ def test_before_the_first_step(whole, tmp_path):
     assert not runs.differences(whole, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted", "said"),
+    [("SIGTERM", PREEMPTED, "stopped by SIGTERM"), ("SIGINT", INTERRUPTED, "jaxconv: interrupted")],
+)
 @pytest.mark.parametrize("module", ["tyro", "jax", "flax.nnx", "tensorboardX", "jaxconv.data.digits"])
-def test_while_the_command_is_being_imported(module, tmp_path):
+def test_while_the_command_is_being_imported(module, name, wanted, said, tmp_path):
     code = (
         "import os, signal, sys\n"
         "class Strike:\n"
         "    def find_spec(self, name, *_):\n"
         f"        if name == {module!r}:\n"
-        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"            os.kill(os.getpid(), signal.{name})\n"
         "sys.meta_path.insert(0, Strike())\n"
         "from jaxconv.cli import main\n"
         "main(sys.argv[1:])\n"
     )
     process = runs.start(tmp_path / "run", command=[sys.executable, "-c", code])
     code, error = runs.end(process)
-    assert code == PREEMPTED and "stopped by SIGTERM" in error
+    assert code == wanted and said in error and "Traceback" not in error
     assert not (tmp_path / "run").exists()
 
 

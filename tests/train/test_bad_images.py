@@ -125,6 +125,25 @@ def test_a_continued_run_counts_what_it_had_found(experiment, tmp_path):
     )
 
 
+@pytest.mark.parametrize("call", [1, 4, 5])
+def test_a_budget_that_is_found_exceeded_after_a_stretch_costs_no_row(experiment, tmp_path, monkeypatch, call):
+    """As where processes share a run, which tell each other at the end of a stretch; the fourth ends an epoch."""
+    made, calls = experiment(), []
+
+    def share(self):
+        calls.append(None)
+        if len(calls) == call:
+            raise BadImagesError("too many")
+
+    fit(made, tmp_path / "whole", progress=False)
+    monkeypatch.setattr(BadImages, "share", share)
+    with pytest.raises(BadImagesError, match="too many"):
+        fit(made, tmp_path / "cut", progress=False)
+    fit(made, tmp_path / "cut", progress=False)
+    for name in ("metrics.jsonl", "result.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
 def test_what_the_decoding_found_counts_before_the_first_step(experiment, tmp_path):
     made = experiment(streamed=False, max_bad_images=3)
     made = replace(made, eval_data=replace(made.eval_data, split="val", left_out={4: "image 4 of val: empty"}))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from train.test_checkpoint import equal, make_state
 
-from jaxconv.train import CheckpointError, NonFiniteError, Saving, fit
+from jaxconv.train import CheckpointError, NonFiniteError, RunError, Saving, fit
 from jaxconv.train.checkpoint import Checkpoints
 from jaxconv.train.manifest import DamagedError
 
@@ -206,3 +206,53 @@ def test_saving_more_often_changes_no_bit(make_experiment, tmp_path, every):
 def test_mistakes(wrong, message):
     with pytest.raises(ValueError, match=message):
         Saving(**wrong)
+
+
+DAMAGES = {
+    "result.json": (b"{}", b"[]", b"", b'{"steps": 1'),
+    "timing.jsonl": (b"\x00" * 500 + b"\n",),
+}
+"""What is made again from the last checkpoint, or decides nothing."""
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name in DAMAGES for content in DAMAGES[name]])
+def test_a_run_makes_again_what_can_be_made_again(make_experiment, tmp_path, name, content):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    kept = ("metrics.jsonl", "result.json")
+    want = [(tmp_path / "run" / file).read_bytes() for file in kept]
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / name).write_bytes(content)
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    assert [(tmp_path / "run" / file).read_bytes() for file in kept] == want
+    assert f"{name} is damaged" in (tmp_path / "run" / "incidents.jsonl").read_text()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "left_out.jsonl", "bad_images.jsonl"])
+@pytest.mark.parametrize("content", [b"\x00" * 30 + b"\n", b'{"st\n', b'{"step": "x"}\n'])
+def test_what_a_run_cannot_do_without_is_named(make_experiment, tmp_path, name, content):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / name).write_bytes(content)
+    with pytest.raises(RunError, match=rf"{name} is damaged: line 1: .*Expected objects with "):
+        fit(make_experiment(), tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / name).read_bytes() == content
+
+
+@pytest.mark.parametrize(("rows", "lacks"), [(None, 12), (0, 12), (5, 7)])
+def test_metrics_that_end_before_the_checkpoint_are_an_incident(make_experiment, tmp_path, capsys, rows, lacks):
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    (tmp_path / "run" / "result.json").unlink()
+    path = tmp_path / "run" / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.unlink() if rows is None else path.write_text("".join(lines[:rows]))
+    fit(make_experiment(), tmp_path / "run", progress=False)
+    told = f"metrics.jsonl lacks {lacks} of the 12 rows up to the step from which the run goes on"
+    assert told in capsys.readouterr().err and told in (tmp_path / "run" / "incidents.jsonl").read_text()
+
+
+def test_a_file_among_the_checkpoints_that_is_called_like_an_unfinished_one_goes(tmp_path):
+    (tmp_path / "x.partial").write_text("a stray file")
+    (tmp_path / "y.partial").symlink_to(tmp_path)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(make_state(8))
+    assert [path.name for path in tmp_path.iterdir()] == ["8"]

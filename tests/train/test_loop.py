@@ -8,8 +8,9 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from train.conftest import stripes
 
-from jaxconv.train import RunError, Saving, Stopped, fit
+from jaxconv.train import Preprocess, RunError, Saving, Stopped, fit
 from jaxconv.train.trainer import Trainer
 
 
@@ -65,7 +66,7 @@ def test_a_stopped_run_continues_to_the_same_bits(make_experiment, tmp_path, ste
     assert 0 <= caught.value.step <= step
     assert not (tmp_path / "cut" / "result.json").exists()
     cut = fit(make_experiment(), tmp_path / "cut", progress=False)
-    assert same_bits(whole, cut)
+    assert same_bits(whole, cut) and not (tmp_path / "cut" / "incidents.jsonl").exists()
     assert (tmp_path / "whole" / "metrics.jsonl").read_bytes() == (tmp_path / "cut" / "metrics.jsonl").read_bytes()
 
 
@@ -102,6 +103,35 @@ def test_another_configuration_is_refused_by_name(make_experiment, tmp_path):
     fit(make_experiment(), tmp_path / "run", progress=False)
     with pytest.raises(RunError, match=r"another configuration \(batch_size: 16 there, 8 now\)"):
         fit(make_experiment(settings={"epochs": 3, "batch_size": 8}), tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 4}, r"epochs: 3 there, 4 now"),
+        ({"batch_size": 8}, r"batch_size: 16 there, 8 now"),
+        ({"seed": 7}, r"seed: 0 there, 7 now"),
+        ({"ema_decay": 0.9}, r"ema_decay: None there, 0.9 now"),
+        ({"preprocess": Preprocess(mean=(0.4,), std=(0.3,))}, r"preprocess.mean: \[0.3\] there, \[0.4\] now"),
+        ({"train_data": stripes(49)}, r"train_data.images: 50 there, 49 now"),
+        (
+            {"eval_data": replace(stripes(21, seed=1), classes=("a", "columns", "noise"))},
+            r"eval_data.classes: only there 'rows'; only now 'a'",
+        ),
+    ],
+)
+def test_what_an_experiment_knows_itself_is_part_of_its_configuration(make_experiment, tmp_path, change, message):
+    fit(make_experiment(settings={}), tmp_path / "run", progress=False)
+    with pytest.raises(RunError, match=rf"another configuration \({message}"):
+        fit(make_experiment(settings={}, **change), tmp_path / "run", progress=False)
+    more = {"devices": 2, "workers": 1, "max_bad_images": 0}
+    assert fit(make_experiment(settings={}, **more), tmp_path / "run", progress=False).seconds == 0
+
+
+def test_an_image_left_out_since_does_not_make_other_data(make_experiment):
+    whole = make_experiment()
+    less = replace(stripes(20, seed=1), left_out={20: "not a readable image"})
+    assert make_experiment(eval_data=less).described == whole.described
 
 
 def test_metrics_have_one_line_a_record(make_experiment, tmp_path):

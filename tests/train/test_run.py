@@ -15,8 +15,8 @@ def test_a_new_directory_and_the_same_again(tmp_path):
     started = Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"})
     assert started.settings == {"epochs": 3, "size": [8, 8]} and started.result is None
     assert Run.start(tmp_path / "run", {"epochs": 3, "size": (8, 8)}, {"model": "x"}) == started
-    started.finish({"accuracy": 0.5})
-    assert Run.open(tmp_path / "run").result == {"accuracy": 0.5}
+    started.finish({"steps": 7, "accuracy": 0.5})
+    assert Run.open(tmp_path / "run").result == {"steps": 7, "accuracy": 0.5}
 
 
 def test_differences_are_named(tmp_path):
@@ -24,6 +24,22 @@ def test_differences_are_named(tmp_path):
     with pytest.raises(RunError, match=r"epochs: 3 there, 4 now; seed: 0 there, \(not set\) now; "):
         Run.start(tmp_path, {"epochs": 4, "extra": 1}, {})
     assert json.loads((tmp_path / "run.json").read_text())["settings"] == {"epochs": 3, "seed": 0}
+
+
+def test_another_record_or_other_data_are_another_run(tmp_path):
+    record = {"data": {"classes": ["a", "b"]}, "size": (8, 8)}
+    Run.start(tmp_path, {"seed": 0}, record, {"train_data": {"images": 40}})
+    assert Run.start(tmp_path, {"seed": 0}, record, {"train_data": {"images": 40}}).record["size"] == [8, 8]
+    with pytest.raises(RunError, match=r"another configuration \(data.classes: only there 'a'; only now 'z'\)"):
+        Run.start(tmp_path, {"seed": 0}, {**record, "data": {"classes": ["z", "b"]}}, {"train_data": {"images": 40}})
+    with pytest.raises(RunError, match=r"another configuration \(train_data.images: 40 there, 39 now\)"):
+        Run.start(tmp_path, {"seed": 0}, record, {"train_data": {"images": 39}})
+
+
+def test_what_an_earlier_version_did_not_write_is_no_difference(tmp_path):
+    (tmp_path / "run.json").write_text('{"settings": {"seed": 0}, "record": {"data": {"name": "x"}}}')
+    run = Run.start(tmp_path, {"seed": 0}, {"data": {"name": "x", "classes": ["a"]}}, {"epochs": 3})
+    assert run.experiment == {}
 
 
 def test_foreign_directories_are_left_alone(tmp_path):
@@ -85,9 +101,20 @@ def test_what_is_no_run_is_refused_with_what_was_expected(tmp_path):
     (tmp_path / "run.json").write_text('{"settings": ')
     with pytest.raises(RunError, match=r"run.json is damaged: JSONDecodeError"):
         Run.open(tmp_path)
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(RunError, match=r"run.json is damaged: KeyError"):
+    (tmp_path / "run.json").write_bytes(b"\xff\x00\xfe")
+    with pytest.raises(RunError, match=r"run.json is damaged: UnicodeDecodeError"):
         Run.open(tmp_path)
+    for content in ("{}", '{"settings": 1, "record": 2}', '{"settings": [], "record": {}, "experiment": {}}'):
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(RunError, match=r"run.json is damaged: settings.* Expected an object with settings and rec"):
+            Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"steps": 2', b'{"steps": "2"}', b"\xff\xfe\x00"])
+def test_a_damaged_result_is_none(tmp_path, content):
+    started = Run.start(tmp_path, {}, {})
+    (tmp_path / "result.json").write_bytes(content)
+    assert started.result is None
 
 
 def test_a_start_is_noted(tmp_path):
@@ -118,3 +145,46 @@ def test_records_beyond_the_step_and_cut_lines_are_dropped(tmp_path):
         "step": 2,
         "images_per_second": 10.0,
     }
+
+
+def three_rows(folder):
+    with Records(folder, 0) as records:
+        for step in (1, 2, 3):
+            records.metrics(step, "train", {"loss": 1 / step})
+            records.timing(step, 10.0)
+
+
+@pytest.mark.parametrize(("kept", "lacks"), [(None, 3), (0, 3), (1, 2), (3, 0)])
+def test_rows_that_are_missing_are_told(tmp_path, kept, lacks):
+    three_rows(tmp_path)
+    path, told = tmp_path / "metrics.jsonl", []
+    lines = path.read_text().splitlines(keepends=True)
+    path.unlink() if kept is None else path.write_text("".join(lines[:kept]))
+    with Records(tmp_path, 3, say=told.append) as records:
+        records.require_rows([(1, "train"), (2, "train"), (3, "train")])
+    first = 4 - lacks
+    assert told == ([f"{path} lacks {lacks} of the 3 rows up to the step from which the run goes on, the first one of "
+                     f"step {first} (train): those steps are not taken again."] if lacks else [])  # fmt: skip
+
+
+def test_metrics_that_cannot_be_read_are_refused_and_left_as_they_are(tmp_path):
+    three_rows(tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    content = bytearray(path.read_bytes())
+    content[10:20] = bytes(10)
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"metrics.jsonl is damaged: line 1: .* Expected objects with step and split"):
+        Records(tmp_path, 3)
+    assert path.read_bytes() == content
+
+
+def test_times_that_cannot_be_read_are_set_aside(tmp_path):
+    three_rows(tmp_path)
+    told = []
+    for number, name in enumerate(["timing.jsonl.damaged", "timing.jsonl.damaged-1"]):
+        (tmp_path / "timing.jsonl").write_bytes(b"\x00\xff garbage\n")
+        with Records(tmp_path, 3, say=told.append) as records:
+            records.timing(4, 20.0)
+        assert (tmp_path / name).read_bytes() == b"\x00\xff garbage\n"
+        assert "timing.jsonl is damaged: line 1: " in told[number] and f"set aside as {name}." in told[number]
+        assert [json.loads(line)["step"] for line in (tmp_path / "timing.jsonl").read_text().splitlines()] == [4]

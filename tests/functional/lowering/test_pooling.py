@@ -125,6 +125,29 @@ def test_sharded_inputs_give_the_numbers_of_one_device(pool, spec, rng):
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=["max", "sum"])
+@pytest.mark.parametrize(
+    "devices, rows, window, stride, padding",
+    [
+        pytest.param(4, 8, 8, 8, (0, 0), id="one place: XLA takes the wrong rows"),
+        pytest.param(4, 8, 7, 7, (0, 0), id="one place, not of all rows"),
+    ],
+)
+def test_windows_that_xla_cannot_divide(devices, rows, window, stride, padding, pool, rng):
+    """Over a height divided among devices: values, tangents and gradients."""
+    mesh = jax.make_mesh((devices,), ("d",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:devices])
+    settings = dict(window=(window, 2), strides=(stride, 2), padding=(padding, (0, 0)))
+    x, t = (jnp.asarray(rng.integers(-9, 9, (2, rows, 8, 3)), "f") for _ in range(2))
+
+    def every(x, t):
+        y, tangent = jax.jvp(lambda x: pool[0](x, **settings), (x,), (t,))
+        return y, tangent, jax.grad(lambda x: jnp.sum(pool[0](x, **settings) ** 2))(x)
+
+    divided = jax.device_put((x, t), NamedSharding(mesh, PartitionSpec(None, "d")))
+    for got, expected in zip(jax.jit(every)(*divided), jax.jit(every)(x, t)):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=["max", "sum"])
 def test_gradients_inside_shard_map_equal_those_of_one_device(pool, rng):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     _, settings = make("overlapping", rng)

@@ -130,6 +130,11 @@ def test_sharded_inputs_give_the_numbers_of_one_device(pool, spec, rng):
     [
         pytest.param(4, 8, 8, 8, (0, 0), id="one place: XLA takes the wrong rows"),
         pytest.param(4, 8, 7, 7, (0, 0), id="one place, not of all rows"),
+        pytest.param(4, 4, 3, 3, (1, 0), id="a row a device: XLA's maxima are wrong"),
+        pytest.param(8, 8, 4, 4, (2, 0), id="the same, of more devices"),
+        pytest.param(2, 4, 6, 2, (3, 0), id="XLA's maxima end the process"),
+        pytest.param(2, 40, 31, 7, (9, 4), id="a large window"),
+        pytest.param(4, 8, 64, 64, (56, 0), id="a large window of one place"),
     ],
 )
 def test_windows_that_xla_cannot_divide(devices, rows, window, stride, padding, pool, rng):

@@ -111,9 +111,8 @@ def transposed_size(
             "output_padding must be smaller than the larger of stride and dilation; "
             f"got output_padding={extra}, stride={stride}, dilation={dilation}."
         )
-    reached = (size - 1) * stride - pair[0] + covered
-    result = reached - pair[1] + extra
-    if min(reached, result) < 1:
+    result = (size - 1) * stride - pair[0] - pair[1] + covered + extra
+    if result < 1:
         raise ValueError(
             "An output would be empty: (size - 1) * stride - low - high + dilation * (window - 1) + 1 + output_padding "
             f"= ({size} - 1) * {stride} - {pair[0]} - {pair[1]} + {covered} + {extra} = {result}."

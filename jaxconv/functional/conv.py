@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxconv.functional import lowering, sizes
-from jaxconv.functional.settings import Padding, padding_per_dimension, per_dimension, whole
+from jaxconv.functional.settings import Padding, check_arrays, padding_per_dimension, per_dimension, whole
 
 
 def conv(
@@ -113,6 +113,7 @@ def separable_conv(
         TypeError: the dtypes differ or are not floating.
         ValueError: rank or channel mismatch, a pointwise window above 1, a bad setting, or an empty output.
     """
+    check_arrays(pointwise=pointwise)
     if math.prod(pointwise.shape[:-2]) != 1:
         raise ValueError(f"The pointwise kernel must have a window of ones; its shape is {pointwise.shape}.")
     y = depthwise_conv(x, depthwise, padding=padding, strides=strides, dilation=dilation)
@@ -203,6 +204,7 @@ def _transposed(kernel, groups: int):
 
 def _rank(x, kernel) -> int:
     """The number of spatial dimensions, once ranks and dtypes agree."""
+    check_arrays(x=x, kernel=kernel)
     if not 3 <= kernel.ndim <= 5:
         raise ValueError(
             f"kernel must be (*window, in, out) with 1 to 3 window dimensions; its shape is {kernel.shape}."

@@ -10,6 +10,7 @@ from typing import Any
 
 from jaxconv.functional.settings import (
     Padding,
+    flag,
     known,
     padding_per_dimension,
     per_dimension,
@@ -42,12 +43,13 @@ def explicit_padding(
         ceil_mode: round the number of places up instead of down.
 
     Raises:
-        TypeError: a setting that is no whole number, or a size that is not known where the padding depends on it.
+        TypeError: a setting that is no whole number, a `ceil_mode` that is no bool, or a size that is not known where
+            the padding depends on it.
         ValueError: a bad setting, or the window has no place.
     """
     size, stride, covered = spatial_size(size), whole("stride", stride, 1), extent(window, dilation)
     low, high = stated_padding(size, window, stride=stride, padding=padding, dilation=dilation)
-    if ceil_mode:
+    if flag("ceil_mode", ceil_mode):
         high = max(high, _ceil_high(known(size, f"ceil_mode over {size} positions"), low, high, covered, stride))
     if size + low + high < covered:
         raise ValueError(

@@ -37,7 +37,8 @@ def _walk(jaxpr: Jaxpr, arguments: Sequence[MaybeField]) -> list[MaybeField]:
 
     def of(atom) -> MaybeField:
         field = None if isinstance(atom, Literal) else known.get(atom)
-        return None if field is None or 0 in atom.aval.shape else field  # nothing is seen by no elements
+        shape = () if field is None else atom.aval.shape  # pyright: ignore[reportAttributeAccessIssue]  (an array)
+        return None if 0 in shape else field  # no elements see nothing
 
     for eqn in jaxpr.eqns:
         fields = [of(atom) for atom in eqn.invars]

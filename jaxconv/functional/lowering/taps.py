@@ -14,7 +14,7 @@ def offsets(window):
     return list(itertools.product(*map(range, window)))
 
 
-def pad(x, padding, value=0):
+def pad(x, padding, value: int | np.ndarray = 0):
     """`x` (n, *space, c) with `value` around, or cut off where a width is negative.
 
     It is written out at once, so that reading it needs no bounds checks.

@@ -26,7 +26,7 @@ def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) 
 
     Raises:
         TypeError: `x` is not floating, or its space is symbolic (`jax.export`).
-        ValueError: `size` is not one positive int a dimension.
+        ValueError: `size` is not one positive int a dimension, or `x` has no position in one.
     """
     x, size = floating_array("adaptive_avg_pool", x), _checked_size(x, size)
     parts = _even_parts(x, size)
@@ -50,7 +50,7 @@ def adaptive_max_pool(x: Real[Array, "n *space c"], size: int | Sequence[int]) -
 
     Raises:
         TypeError: `x` is not real, or its space is symbolic (`jax.export`).
-        ValueError: `size` is not one positive int a dimension.
+        ValueError: `size` is not one positive int a dimension, or `x` has no position in one.
     """
     x, size = real_array("adaptive_max_pool", x), _checked_size(x, size)
     parts = _even_parts(x, size)
@@ -94,9 +94,11 @@ def global_max_pool(x: Real[Array, "n *space c"]) -> Real[Array, "n c"]:
 
 
 def _checked_size(x, size) -> tuple[int, ...]:
+    rank = space_rank(x)
     for length in x.shape[1:-1]:
-        known(length, f"an adaptive pool of {length} positions")
-    return per_dimension("size", size, space_rank(x))
+        if known(length, f"an adaptive pool of {length} positions") == 0:
+            raise ValueError(f"There is nothing to pool in no positions; x has shape {x.shape}.")
+    return per_dimension("size", size, rank)
 
 
 def _even_parts(x, size: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxconv.functional.settings import whole
+from jaxconv.functional.settings import check_arrays, whole
 
 
 def random_shift(key: Key[Array, ""], x: Float[Array, "n h w c"], *, pixels: int) -> Float[Array, "n h w c"]:
@@ -49,5 +49,6 @@ def random_flip(key: Key[Array, ""], x: Float[Array, "n h w c"]) -> Float[Array,
 
 
 def _check_images(name: str, x) -> None:
+    check_arrays(x=x)
     if x.ndim != 4:
         raise ValueError(f"{name} takes images (n, h, w, c); x has shape {x.shape}.")

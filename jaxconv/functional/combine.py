@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jaxconv.functional.adaptive import global_avg_pool
 from jaxconv.functional.lowering import blocks
-from jaxconv.functional.settings import check_rank, known, number, per_dimension, space_rank, whole
+from jaxconv.functional.settings import check_arrays, check_rank, known, number, per_dimension, space_rank, whole
 
 
 def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array], Array]]) -> Float[Array, "n *out k"]:
@@ -65,6 +65,8 @@ def squeeze_excite(
         ValueError: `x` has no spatial dimension, or kernels or biases that do not lead from c channels back to c.
     """
     space_rank(x)
+    check_arrays(reduce_kernel=reduce_kernel, reduce_bias=reduce_bias)
+    check_arrays(expand_kernel=expand_kernel, expand_bias=expand_bias)
     channels, hidden = x.shape[-1], reduce_kernel.shape[-1]
     arrays = reduce_kernel, reduce_bias, expand_kernel, expand_bias
     shapes = tuple(array.shape for array in arrays)
@@ -102,6 +104,7 @@ def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKey
         TypeError: `rate` is no number.
         ValueError: `rate` outside of [0, 1).
     """
+    check_arrays(x=x)
     rate = number("rate", rate)
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be a probability below 1; got {rate}.")

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxconv.functional import lowering, sizes
-from jaxconv.functional.settings import Padding, padding_per_dimension, per_dimension, whole
+from jaxconv.functional.settings import Padding, check_arrays, padding_per_dimension, per_dimension, whole
 
 
 def conv(
@@ -113,6 +113,7 @@ def separable_conv(
         TypeError: the dtypes differ or are not floating.
         ValueError: rank or channel mismatch, a pointwise window above 1, a bad setting, or an empty output.
     """
+    check_arrays(pointwise=pointwise)
     if math.prod(pointwise.shape[:-2]) != 1:
         raise ValueError(f"The pointwise kernel must have a window of ones; its shape is {pointwise.shape}.")
     y = depthwise_conv(x, depthwise, padding=padding, strides=strides, dilation=dilation)
@@ -159,7 +160,7 @@ def conv_transpose(
     _check_groups(x.shape[-1], kernel.shape, groups)
     strides, dilation = per_dimension("strides", strides, rank), per_dimension("dilation", dilation, rank)
     extra = per_dimension("output_padding", output_padding, rank, least=0)
-    space, pairs, behind = zip(
+    space, pairs, edges = zip(
         *(
             _stamped(*setting)
             for setting in zip(
@@ -176,20 +177,22 @@ def conv_transpose(
         dilation=dilation,
         groups=groups,
     )
-    if not any(behind):
+    if not any(map(any, edges)):
         return y
-    return lax.pad(y, np.zeros((), y.dtype), ((0, 0, 0), *((0, more, 0) for more in behind), (0, 0, 0)))
+    return lax.pad(y, np.zeros((), y.dtype), ((0, 0, 0), *((*pair, 0) for pair in edges), (0, 0, 0)))
 
 
 def _stamped(size, window, stride, padding, dilation, extra):
-    """What the stamps reach of one dimension's output, its (low, high) padding, and the zeros behind it."""
+    """What the stamps reach of one dimension's output, its (low, high) padding, and the zeros before and behind it."""
     out = sizes.transposed_size(size, window, stride=stride, padding=padding, dilation=dilation, output_padding=extra)
     pair = padding
     if isinstance(padding, str):
         pair = sizes.explicit_padding(out, window, stride=stride, padding=padding, dilation=dilation)
     reached = (size - 1) * stride + sizes.extent(window, dilation) - pair[0]
+    if reached < 1:  # The padding takes away all that is stamped: its last place is made, and cut off again.
+        return 1, (pair[0] + reached - 1, 0), (-1, out)
     inside = min(out, reached)
-    return inside, (pair[0], reached - inside), out - inside
+    return inside, (pair[0], reached - inside), (0, out - inside)
 
 
 def _transposed(kernel, groups: int):
@@ -201,6 +204,7 @@ def _transposed(kernel, groups: int):
 
 def _rank(x, kernel) -> int:
     """The number of spatial dimensions, once ranks and dtypes agree."""
+    check_arrays(x=x, kernel=kernel)
     if not 3 <= kernel.ndim <= 5:
         raise ValueError(
             f"kernel must be (*window, in, out) with 1 to 3 window dimensions; its shape is {kernel.shape}."

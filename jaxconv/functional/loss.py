@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, Real
 
-from jaxconv.functional.settings import accumulator, check_mask, number
+from jaxconv.functional.settings import accumulator, check_arrays, check_mask, number
 
 
 def cross_entropy(
@@ -26,13 +26,13 @@ def cross_entropy(
         A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
-        TypeError: `where` is not of bool, or `smoothing` no number.
+        TypeError: `where` is not of bool, an array not real, or `smoothing` no number.
         ValueError: labels that fit neither form, logits or a mask of another rank, or `smoothing` outside of [0, 1].
     """
     smoothing = number("smoothing", smoothing)
     if not 0 <= smoothing <= 1:
         raise ValueError(f"smoothing must lie in [0, 1]; got {smoothing}.")
-    _check_rank("cross_entropy", logits)
+    _check_logits("cross_entropy", logits, labels)
     scores = jax.nn.log_softmax(_counting(logits, where))
     if labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating):
         picked = (_counting(labels, where) * scores).sum(-1)
@@ -66,10 +66,10 @@ def multiclass_hinge(
         A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
-        TypeError: `where` is not of bool, or `margin` no number.
+        TypeError: `where` is not of bool, `logits` not real, or `margin` no number.
         ValueError: labels that are not (n,) whole numbers, or logits or a mask of another rank.
     """
-    _check_rank("multiclass_hinge", logits)
+    _check_logits("multiclass_hinge", logits, labels)
     labels = _hard("multiclass_hinge", logits, labels)
     logits = _counting(logits, where)
     right = _of_class(logits, labels)
@@ -98,9 +98,10 @@ def binary_cross_entropy(
         A scalar in float32.
 
     Raises:
-        TypeError: `where` is not of bool.
+        TypeError: `where` is not of bool, or an array not real.
         ValueError: shapes that differ, or a mask that is not (n,).
     """
+    check_arrays(logits=logits, labels=labels)
     if logits.shape != labels.shape:
         raise ValueError(
             "labels must have the shape of logits, one probability for each; "
@@ -117,6 +118,8 @@ def _counting(x, where):
     Whatever is there must not reach a gradient as 0 * NaN.
     """
     check_mask(where, x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"Logits and labels must be real numbers; got an array of {x.dtype}.")
     x = jnp.asarray(x)
     x = x.astype(accumulator(x.dtype))
     return x if where is None else jnp.where(where.reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
@@ -133,7 +136,8 @@ def _hard(name: str, logits, labels):
     return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels  # a narrow one may not hold k
 
 
-def _check_rank(name: str, logits) -> None:
+def _check_logits(name: str, logits, labels) -> None:
+    check_arrays(logits=logits, labels=labels)
     if logits.ndim != 2:
         raise ValueError(f"{name} takes logits (n, k); their shape is {logits.shape}.")
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxconv.functional.settings import accumulator, check_mask, check_rank, floating_array, whole
+from jaxconv.functional.settings import accumulator, check_arrays, check_mask, check_rank, floating_array, number, whole
 
 
 def batch_moments(
@@ -67,14 +67,14 @@ def batch_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating.
+        TypeError: `x` is not floating, or `epsilon` no number.
         ValueError: `x` has no channel axis beside the batch, or a statistic or parameter that is not (c,).
     """
     x = floating_array("batch_norm", x)
     check_rank("(n, *space, c)", x, 2)
     _check_channels(x, mean=mean, variance=variance, scale=scale, bias=bias)
     wide = x.astype(accumulator(x.dtype))
-    factor = lax.rsqrt(variance.astype(wide.dtype) + epsilon) * scale.astype(wide.dtype)
+    factor = lax.rsqrt(variance.astype(wide.dtype) + number("epsilon", epsilon)) * scale.astype(wide.dtype)
     return _scaled_about(wide, mean.astype(wide.dtype), factor, bias.astype(wide.dtype)).astype(x.dtype)
 
 
@@ -95,7 +95,7 @@ def layer_norm(
         (..., c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating.
+        TypeError: `x` is not floating, or `epsilon` no number.
         ValueError: `x` has no dimension, or `scale` or `bias` is not (c,).
     """
     x = floating_array("layer_norm", x)
@@ -125,7 +125,7 @@ def group_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating, or `groups` no whole number.
+        TypeError: `x` is not floating, `groups` no whole number, or `epsilon` no number.
         ValueError: `x` has no channel axis beside the batch, `groups` is below 1 or does not divide c, or `scale` or
             `bias` is not (c,).
     """
@@ -163,12 +163,12 @@ def local_response_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating, or `size` no whole number.
+        TypeError: `x` is not floating, `size` no whole number, or another setting no number.
         ValueError: `x` has no channel axis beside the batch, or `size` is below 1.
     """
     x = floating_array("local_response_norm", x)
     check_rank("(n, *space, c)", x, 2)
-    size = whole("size", size, 1)
+    size, alpha, beta, k = whole("size", size, 1), number("alpha", alpha), number("beta", beta), number("k", k)
     wide = x.astype(accumulator(x.dtype))
     borders = ((0, 0),) * (x.ndim - 1) + ((size // 2, (size - 1) // 2),)
     squares = jnp.pad(jnp.square(wide), borders)
@@ -192,7 +192,7 @@ def standardize_kernel(
         (*window, c / groups, k) in the dtype of `kernel`.
 
     Raises:
-        TypeError: `kernel` is not floating.
+        TypeError: `kernel` is not floating, or `epsilon` no number.
         ValueError: `gain` is not (k,).
     """
     kernel = floating_array("standardize_kernel", kernel)
@@ -245,7 +245,7 @@ def _scaled_about_jvp(primals, tangents):
 
 def _normalized(x, axes: tuple[int, ...], epsilon: int | float):
     mean, variance = _moments(x, axes, keepdims=True)
-    return (x - mean) * lax.rsqrt(variance + epsilon)
+    return (x - mean) * lax.rsqrt(variance + number("epsilon", epsilon))
 
 
 def _affine(x, scale, bias):
@@ -258,6 +258,7 @@ def _over_channels(vector, x):
 
 
 def _check_channels(x, **vectors) -> None:
+    check_arrays(**vectors)
     for name, vector in vectors.items():
         if vector.shape != x.shape[-1:]:
             raise ValueError(

@@ -17,6 +17,7 @@ from jaxconv.functional.conv import depthwise_conv
 from jaxconv.functional.settings import (
     Padding,
     accumulator,
+    flag,
     floating_array,
     known,
     number,
@@ -87,7 +88,7 @@ def avg_pool(
     window, strides, stated, pairs = _geometry(x, window, strides, padding, ceil_mode)
     accumulated = x.astype(accumulator(x.dtype))
     total = lowering.sum_pool(accumulated, window=window, strides=strides, padding=pairs)
-    counted = stated if count_include_pad else ((0, 0),) * len(stated)
+    counted = stated if flag("count_include_pad", count_include_pad) else ((0, 0),) * len(stated)
     counts = _counts(x.shape[1:-1], window, strides, pairs, counted)
     return (total / counts.astype(total.dtype)).astype(x.dtype)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, SupportsFloat
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, export
 
 _PADDING_RULE = '"SAME", "SAME_LOWER", "VALID", an int or one (low, high) pair a dimension'
@@ -45,6 +46,17 @@ def number(name: str, value: Any) -> int | float:
         return value if isinstance(value, int) else float(value)
     except TypeError as error:
         raise TypeError(message) from error
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as a bool.
+
+    Raises:
+        TypeError: `value` is none.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False; got {value!r}.")
+    return bool(value)
 
 
 def spatial_size(size: Any) -> Any:
@@ -135,12 +147,25 @@ def space_rank(x) -> int:
     return x.ndim - 2
 
 
+def check_arrays(**arrays) -> None:
+    """Accepts what has a shape and a dtype, as arrays of JAX and NumPy have.
+
+    Raises:
+        TypeError: one has none.
+    """
+    for name, array in arrays.items():
+        if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+            raise TypeError(f"{name} must be an array of JAX or NumPy; got {type(array).__name__}.")
+
+
 def check_rank(layout: str, x, least: int) -> None:
     """Accepts `x` if it has at least as many dimensions as its layout.
 
     Raises:
+        TypeError: it is no array.
         ValueError: it has not.
     """
+    check_arrays(x=x)
     if x.ndim < least:
         raise ValueError(f"x must be {layout}; its shape is {x.shape}.")
 
@@ -151,6 +176,7 @@ def floating_array(name: str, x) -> Array:
     Raises:
         TypeError: it is not.
     """
+    check_arrays(x=x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"{name} takes floating numbers and keeps their dtype; x is {x.dtype}.")
     return jnp.asarray(x)
@@ -162,6 +188,7 @@ def real_array(name: str, x) -> Array:
     Raises:
         TypeError: it does not.
     """
+    check_arrays(x=x)
     if not (jnp.issubdtype(x.dtype, jnp.floating) or jnp.issubdtype(x.dtype, jnp.integer)):
         raise TypeError(f"{name} takes real numbers; x is {x.dtype}.")
     return jnp.asarray(x)
@@ -177,11 +204,12 @@ def check_mask(where, x) -> None:
     """Accepts a mask of examples, or None, for `x` (n, ...).
 
     Raises:
-        TypeError: it is not of bool.
+        TypeError: it is no array of bool.
         ValueError: it is not (n,).
     """
     if where is None:
         return
+    check_arrays(where=where)
     if where.dtype != jnp.bool_:
         raise TypeError(f"where must be bool, which examples count; its dtype is {where.dtype}.")
     if where.shape != x.shape[:1]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jaxconv.functional.settings import (
     Padding,
+    flag,
     known,
     padding_per_dimension,
     per_dimension,
@@ -42,12 +43,13 @@ def explicit_padding(
         ceil_mode: round the number of places up instead of down.
 
     Raises:
-        TypeError: a setting that is no whole number, or a size that is not known where the padding depends on it.
+        TypeError: a setting that is no whole number, a `ceil_mode` that is no bool, or a size that is not known where
+            the padding depends on it.
         ValueError: a bad setting, or the window has no place.
     """
     size, stride, covered = spatial_size(size), whole("stride", stride, 1), extent(window, dilation)
     low, high = stated_padding(size, window, stride=stride, padding=padding, dilation=dilation)
-    if ceil_mode:
+    if flag("ceil_mode", ceil_mode):
         high = max(high, _ceil_high(known(size, f"ceil_mode over {size} positions"), low, high, covered, stride))
     if size + low + high < covered:
         raise ValueError(
@@ -111,9 +113,8 @@ def transposed_size(
             "output_padding must be smaller than the larger of stride and dilation; "
             f"got output_padding={extra}, stride={stride}, dilation={dilation}."
         )
-    reached = (size - 1) * stride - pair[0] + covered
-    result = reached - pair[1] + extra
-    if min(reached, result) < 1:
+    result = (size - 1) * stride - pair[0] - pair[1] + covered + extra
+    if result < 1:
         raise ValueError(
             "An output would be empty: (size - 1) * stride - low - high + dilation * (window - 1) + 1 + output_padding "
             f"= ({size} - 1) * {stride} - {pair[0]} - {pair[1]} + {covered} + {extra} = {result}."

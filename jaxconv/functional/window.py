@@ -107,24 +107,28 @@ def receptive_field(layers: Iterable[Sequence[Any]], size: int | None = None) ->
         size: input positions. Needed only where a padding depends on it: "SAME" at a stride above 1.
 
     Raises:
-        TypeError: a setting that is no whole number.
+        TypeError: `layers` is no sequence, or a setting is no whole number.
         ValueError: `size` is needed and absent, a bad setting, or a layer that has too few fields or too many, or
             whose output would be empty.
     """
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"layers must be a sequence of layers, from the input upwards; got {layers!r}.")
     field = ReceptiveField()
     for number, layer in enumerate(layers):
         window, stride, padding, dilation, ceil_mode = _as_layer(layer, number)
-        if size is None and padding in ("SAME", "SAME_LOWER") and stride != 1:
+        same = isinstance(padding, str) and padding in ("SAME", "SAME_LOWER")
+        if size is None and same and stride != 1:
             raise ValueError(
                 f"{padding!r} padding at stride {stride} depends on the input's size; "
                 f"give size (layer {number} of the stack)."
             )
         # An input just large enough stands for an unknown one: no padding left to find depends on the size.
         positions = extent(window, dilation) if size is None else size
-        low, _ = explicit_padding(positions, window, stride=stride, padding=padding, dilation=dilation)
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+        low, _ = explicit_padding(positions, window, **settings)
         field = field.then(ReceptiveField(extent(window, dilation), whole("stride", stride, 1), -low))
         if size is not None:
-            size = output_size(size, window, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
+            size = output_size(size, window, **settings)
     return field
 
 

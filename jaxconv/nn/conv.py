@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 import jaxconv.functional as F
-from jaxconv.functional.settings import Padding
+from jaxconv.functional.settings import Padding, per_dimension, whole
 from jaxconv.nn import initializers
 from jaxconv.nn.norm import BatchNorm
 from jaxconv.nn.variables import parameter, per_channel, read
@@ -32,7 +32,8 @@ class Conv(nnx.Module):
         bias_init: draws the bias (out_channels,).
 
     Raises:
-        ValueError: if the groups do not divide the channels.
+        TypeError: if a number of channels or groups, or the window, is not whole.
+        ValueError: if one is below 1, or the groups do not divide the channels.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Conv(nnx.Module):
         kernel_init: initializers.Initializer = initializers.he_fan_in,
         bias_init: initializers.Initializer = initializers.zeros,
     ):
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        in_channels, out_channels = whole("in_channels", in_channels, 1), whole("out_channels", out_channels, 1)
+        groups = whole("groups", groups, 1)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"groups must divide the channels: groups={groups}, in_channels={in_channels}, "
                 f"out_channels={out_channels}."
             )
-        window = (window, window) if isinstance(window, int) else tuple(window)
+        window = per_dimension("window", window, len(window) if isinstance(window, Sequence) else 2)
         self.padding = frozen(padding)
         self.strides = frozen(strides)
         self.dilation = frozen(dilation)

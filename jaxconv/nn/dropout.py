@@ -6,6 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jaxconv.functional as F
+from jaxconv.functional.settings import number
 
 
 def branch_key(key: PRNGKeyArray | None, branch: int) -> PRNGKeyArray | None:
@@ -20,12 +21,14 @@ class Dropout(nnx.Module):
         rate: probability of a zero, in [0, 1).
 
     Raises:
-        ValueError: if the rate is outside [0, 1).
+        TypeError: if the rate is no number.
+        ValueError: if it is outside [0, 1).
 
     Reference: Srivastava et al. 2014, "Dropout", in the inverted form that leaves evaluation alone.
     """
 
     def __init__(self, rate: int | float):
+        rate = number("rate", rate)
         if not 0 <= rate < 1:
             raise ValueError(f"A dropout rate is a probability in [0, 1): got {rate}.")
         self.rate = rate

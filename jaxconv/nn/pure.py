@@ -48,6 +48,9 @@ def initialize(module: ModuleT, key: int | PRNGKeyArray = 0) -> ModuleT:
 
     Returns:
         The same module.
+
+    Raises:
+        TypeError: `key` is neither.
     """
     seed = _seed(key)
     declared = {
@@ -73,6 +76,9 @@ def functionalize(module: nnx.Module, key: int | PRNGKeyArray | None = 0) -> tup
         `(apply, params, batch_stats)`: nested plain dicts of arrays, keyed by attribute name (by number in lists), and
         `apply(params, batch_stats, x, *, train, key=None) -> (y, new_batch_stats)`, which works under `jit`, `grad`
         and `vmap`.
+
+    Raises:
+        TypeError: `key` is none of these.
     """
     module = nnx.clone(module)
     if key is not None:
@@ -109,6 +115,8 @@ def _names(tree: Tree) -> set[str]:
 def _seed(key: int | PRNGKeyArray) -> str:
     if isinstance(key, int | np.integer):
         return str(int(key))
+    if not isinstance(key, jax.Array | np.ndarray):
+        raise TypeError(f"key must be an int or a random key of JAX; got {key!r}.")
     data = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
     return np.asarray(data).tobytes().hex()
 

@@ -36,7 +36,9 @@ def _walk(jaxpr: Jaxpr, arguments: Sequence[MaybeField]) -> list[MaybeField]:
     known: dict[Any, MaybeField] = dict(zip(jaxpr.invars, arguments))
 
     def of(atom) -> MaybeField:
-        return None if isinstance(atom, Literal) else known.get(atom)
+        field = None if isinstance(atom, Literal) else known.get(atom)
+        shape = () if field is None else atom.aval.shape  # pyright: ignore[reportAttributeAccessIssue]  (an array)
+        return None if 0 in shape else field  # no elements see nothing
 
     for eqn in jaxpr.eqns:
         fields = [of(atom) for atom in eqn.invars]
@@ -49,6 +51,8 @@ def _apply(eqn, fields: list[MaybeField]) -> list[MaybeField]:
     inner = inner_jaxpr(eqn)
     if inner is not None:
         return _walk(inner, fields)
+    if eqn.primitive.name == "cond":
+        return _branches(eqn, fields)
     rule = RULES.get(eqn.primitive.name)
     result = _elementwise(eqn, fields) if rule is None else rule(eqn, fields)
     if result is not None:
@@ -67,6 +71,16 @@ def inner_jaxpr(eqn) -> Jaxpr | None:
 
 
 _LOOPS = ("scan", "while")
+
+
+def _branches(eqn, fields: list[MaybeField]) -> list[MaybeField]:
+    """What is seen by the results of any branch of `lax.cond` or `lax.switch`, and by the choice among them."""
+    choice, *operands = fields
+    shapes = [out.aval.shape for out in eqn.outvars]
+    chosen = [choice and choice.everywhere(shape) for shape in shapes]
+    every = [chosen, *(_walk(branch.jaxpr, operands) for branch in eqn.params["branches"])]
+    seeing = ([field for field in of_result if field is not None] for of_result in zip(*every))
+    return [joined(of_result) if of_result else None for of_result in seeing]
 
 
 def _elementwise(eqn, fields: list[MaybeField]) -> MaybeField:

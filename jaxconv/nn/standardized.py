@@ -1,5 +1,8 @@
 """Convolutions that standardize their kernel at every call: weights with mean 0 and variance 1 for each output."""
 
+import math
+from collections.abc import Sequence
+
 from jaxtyping import Array, DTypeLike
 
 import jaxconv.functional as F
@@ -20,7 +23,15 @@ class StandardizedConv(Conv):
         **settings: as in `Conv`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, window: int, *, epsilon: int | float = 1e-6, **settings):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        window: int | Sequence[int],
+        *,
+        epsilon: int | float = 1e-6,
+        **settings,
+    ):
         super().__init__(in_channels, out_channels, window, **settings)
         self.epsilon = epsilon
 
@@ -49,7 +60,7 @@ class ScaledConv(StandardizedConv):
         self,
         in_channels: int,
         out_channels: int,
-        window: int,
+        window: int | Sequence[int],
         *,
         gamma: int | float = 1.0,
         epsilon: int | float = 1e-6,
@@ -58,7 +69,7 @@ class ScaledConv(StandardizedConv):
     ):
         super().__init__(in_channels, out_channels, window, epsilon=epsilon, **settings)
         self.gain = parameter((out_channels, 1, 1, 1), gain_init)
-        fan_in = window * window * (in_channels // self.groups)
+        fan_in = math.prod(self.kernel.get_value().shape[:-1])
         self.scale_factor = gamma * fan_in**-0.5
 
     def effective_kernel(self, dtype: DTypeLike) -> Array:

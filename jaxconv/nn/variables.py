@@ -11,17 +11,33 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, DTypeLike
 
+from jaxconv.functional.settings import whole
 from jaxconv.nn.initializers import Initializer
 
 
 def parameter(shape: Sequence[int], init: Initializer) -> nnx.Param:
-    """Declares a float32 parameter of `shape` that `init(rng, shape)` will draw."""
-    return nnx.Param(jax.ShapeDtypeStruct(tuple(shape), jnp.float32), init=init)
+    """Declares a float32 parameter of `shape` that `init(rng, shape)` will draw.
+
+    Raises:
+        TypeError: if a size is no whole number.
+        ValueError: if one is below 1.
+    """
+    return nnx.Param(_declared(shape), init=init)
 
 
 def statistic(shape: Sequence[int], init: Initializer) -> nnx.BatchStat:
-    """Declares a float32 running statistic of `shape`, whose first value `init(rng, shape)` gives."""
-    return nnx.BatchStat(jax.ShapeDtypeStruct(tuple(shape), jnp.float32), init=init)
+    """Declares a float32 running statistic of `shape`, whose first value `init(rng, shape)` gives.
+
+    Raises:
+        TypeError: if a size is no whole number.
+        ValueError: if one is below 1.
+    """
+    return nnx.BatchStat(_declared(shape), init=init)
+
+
+def _declared(shape: Sequence[int]) -> jax.ShapeDtypeStruct:
+    sizes = tuple(whole("a parameter's size, such as its channels,", size, 1) for size in shape)
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
 
 
 def is_drawn(variable: nnx.Variable) -> bool:

@@ -63,6 +63,8 @@ def test_mistakes_with_adaptive_pools(function):
         function(x, 0)
     with pytest.raises(ValueError, match=re.escape("its shape is (4, 1).")):
         inspect.unwrap(function)(x[0, 0], 2)
+    with pytest.raises(ValueError, match=re.escape("nothing to pool in no positions; x has shape (1, 0, 4, 1).")):
+        function(x[:, :0], 2)
 
 
 @pytest.mark.parametrize("size", [2, 3])

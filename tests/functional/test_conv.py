@@ -47,6 +47,12 @@ TRANSPOSED = {
     ),
     "line": ((2, (5,), 3, 2, (4,)), dict(padding=1, strides=2), (10,)),
     "volume": ((1, (2, 3, 2), 2, 2, (2, 3, 2)), dict(padding=1, strides=2, output_padding=1), (3, 6, 3)),
+    "nothing but zeros": ((3, (1, 2), 1, 3, (1, 2)), dict(padding=1, strides=3, output_padding=(2, 1)), (1, 4)),
+    "zeros far beyond": (
+        (1, (2, 1), 2, 3, (3, 1)),
+        dict(padding=((1, 0), (3, 2)), strides=(2, 8), output_padding=(0, 7)),
+        (4, 3),
+    ),
     # TensorFlow's sizes: size * stride, and size * stride + max(extent - stride, 0)
     "same": ((2, (4, 5), 3, 2, (3, 4)), dict(padding="SAME", strides=2), (8, 10)),
     "same lower": ((1, (4, 5), 2, 2, (4, 5)), dict(padding="SAME_LOWER", strides=(2, 1)), (8, 5)),

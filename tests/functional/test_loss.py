@@ -139,6 +139,8 @@ def test_mistakes():
         hinge(logits, logits)
     with pytest.raises(ValueError, match=re.escape("their shapes are (5,) and (5, 4).")):
         binary(logits, labels)
+    with pytest.raises(TypeError, match=r"Logits and labels must be real numbers; got an array of complex64\."):
+        binary(logits, logits.astype(complex))
     with pytest.raises(ValueError, match=r"smoothing must lie in \[0, 1\]; got 1.5"):
         compiled(F.cross_entropy, logits, labels, smoothing=1.5)
 

@@ -238,6 +238,20 @@ def test_norms_refuse_whole_numbers():
             inspect.unwrap(function)(x, *arrays, **settings)
 
 
+@pytest.mark.parametrize("value", ["1", None])
+def test_settings_are_numbers(value):
+    x, one, scale = jnp.ones((1, 2, 3, 4)), jnp.ones(4), {"alpha": 1, "beta": 1, "k": 1}
+    for function, arrays, settings, name in (
+        (F.batch_norm, (one, one, one, one), {}, "epsilon"),
+        (F.layer_norm, (one, one), {}, "epsilon"),
+        (F.group_norm, (one, one), {"groups": 2}, "epsilon"),
+        (F.standardize_kernel, (), {}, "epsilon"),
+        *((F.local_response_norm, (), {"size": 2, **scale}, name) for name in scale),
+    ):
+        with pytest.raises(TypeError, match=f"{name} must be a number, known when traced; got {value!r}"):
+            inspect.unwrap(function)(x, *arrays, **(settings | {name: value}))
+
+
 def test_no_images():
     x, one = jnp.zeros((0, 2, 2, 4)), jnp.ones(4)
     assert F.group_norm(x, one, one, groups=2, epsilon=1e-3).shape == x.shape

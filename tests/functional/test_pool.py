@@ -265,6 +265,15 @@ def test_averages_of_whole_numbers_are_refused(function):
         inspect.unwrap(function)(jnp.ones((1, 4, 4, 1), jnp.uint8), 2, strides=2, **keywords)
 
 
+@pytest.mark.parametrize(
+    "function, name", [(F.max_pool, "ceil_mode"), (F.avg_pool, "ceil_mode"), (F.avg_pool, "count_include_pad")]
+)
+def test_flags_are_bools(function, name):
+    for value in ("x", None):
+        with pytest.raises(TypeError, match=re.escape(f"{name} must be True or False; got {value!r}.")):
+            inspect.unwrap(function)(jnp.ones((1, 4, 4, 1)), 2, strides=2, padding=0, **{name: value})
+
+
 def test_other_mistakes():
     x = jnp.ones((1, 4, 4, 1))
     with pytest.raises(TypeError, match=r"max_pool takes real numbers; x is bool\."):

@@ -2,11 +2,14 @@ import re
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
+import jaxconv.functional as F
 from jaxconv.functional.settings import (
     accumulator,
+    flag,
     named_padding,
     number,
     padding_per_dimension,
@@ -62,6 +65,51 @@ def test_what_is_no_number(value):
         number("rate", value)
     with pytest.raises(TypeError, match="rate must be a number, known when traced; got JitTracer"):
         jax.jit(lambda rate: number("rate", rate))(0.5)
+
+
+def test_flags_are_bools():
+    assert flag("ceil_mode", True) is flag("ceil_mode", np.True_) is True
+    for value in ("x", None, 1):
+        with pytest.raises(TypeError, match=re.escape(f"ceil_mode must be True or False; got {value!r}.")):
+            flag("ceil_mode", value)
+
+
+X, KERNEL, LABELS = jnp.ones((2, 4, 4, 3)), jnp.ones((1, 1, 3, 3)), jnp.zeros(2, jnp.int32)
+NO_ARRAYS = {
+    "x": (
+        lambda x: F.conv(x, KERNEL, padding=0),
+        lambda x: F.max_pool(x, 2, strides=2, padding=0),
+        lambda x: F.avg_pool(x, 2, strides=2, padding=0),
+        lambda x: F.adaptive_avg_pool(x, 2),
+        lambda x: F.adaptive_max_pool(x, 2),
+        F.global_avg_pool,
+        F.batch_moments,
+        lambda x: F.channel_shuffle(x, 3),
+        lambda x: F.space_to_depth(x, 2),
+        lambda x: F.stochastic_depth(x, 0.5, jax.random.key(0)),
+        lambda x: F.random_shift(jax.random.key(0), x, pixels=1),
+    ),
+    "kernel": (
+        lambda kernel: F.conv_transpose(X, kernel, padding=0),
+        lambda kernel: F.depthwise_conv(X, kernel, padding=0),
+    ),
+    "pointwise": (lambda pointwise: F.separable_conv(X, KERNEL, pointwise, padding=0),),
+    "scale": (lambda scale: F.layer_norm(X, scale, jnp.ones(3), epsilon=1),),
+    "expand_bias": (lambda b: F.squeeze_excite(X, KERNEL[0, 0], jnp.ones(3), KERNEL[0, 0], b),),
+    "logits": (lambda logits: F.multiclass_hinge(logits, LABELS),),
+    "labels": (
+        lambda labels: F.cross_entropy(X[:, 0, 0], labels),
+        lambda labels: F.binary_cross_entropy(X[:, 0, 0], labels),
+    ),
+    "where": (lambda where: F.cross_entropy(X[:, 0, 0], LABELS, where=where),),
+}
+
+
+@pytest.mark.parametrize("name, function", [(name, f) for name, functions in NO_ARRAYS.items() for f in functions])
+def test_arrays_are_arrays(name, function, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(TypeError, match=re.escape(f"{name} must be an array of JAX or NumPy; got list.")):
+        function([1.0])
 
 
 @pytest.mark.parametrize("space", [32, None, "SAME"])

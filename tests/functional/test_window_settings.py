@@ -65,3 +65,19 @@ def test_a_layer_has_three_to_five_fields(fields):
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         window.receptive_field([(3, 1, 0), fields])
+
+
+def test_a_last_partial_place_is_a_place():
+    layers = [(3, 2, 0, 1, True)]
+    assert window.output_size(2, 3, stride=2, padding=0, ceil_mode=True) == 1
+    assert window.receptive_field(layers, size=2) == window.receptive_field(layers) == ReceptiveField(3, 2, 0)
+    with pytest.raises(ValueError, match=re.escape("window=3 with dilation=1 takes 3, padding=0 makes 0 + 2 + 0.")):
+        window.receptive_field([(3, 2, 0)], size=2)
+
+
+def test_a_stack_is_a_sequence_of_layers(untyped):
+    with pytest.raises(TypeError, match="layers must be a sequence of layers, from the input upwards; got None"):
+        window.receptive_field(None)
+    pair = np.array([1, 1])
+    with pytest.raises(TypeError, match=re.escape(f"padding must be a whole number, known when traced; got {pair!r}.")):
+        window.receptive_field([(3, 1, pair)])

@@ -1,13 +1,22 @@
 """`Conv` is the functional convolution with its kernel as a parameter."""
 
+import re
+
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from functional import oracles
 
 from jaxconv import nn
 from jaxconv.nn import initializers
+
+
+@pytest.fixture
+def untyped(monkeypatch):
+    """Modules as users have them: the tests' type checker takes Python's own ints only."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def test_against_loops_with_every_setting(rng):
@@ -41,7 +50,27 @@ def test_undrawn_layer_says_what_to_do():
         nn.Conv(3, 4, 3, padding="SAME")(jnp.ones((1, 4, 4, 3)))
 
 
-@pytest.mark.parametrize("groups", [0, 2, 3])
+def test_settings_of_numpy_are_settings(untyped):
+    layer = nn.initialize(nn.Conv(np.int32(3), np.int64(4), np.int64(5), padding=0, groups=np.int8(1)))
+    assert layer.kernel.get_value().shape == (5, 5, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "channels, window, groups, error, message",
+    [
+        (4.0, 3, 1, TypeError, "in_channels must be a whole number, known when traced; got 4.0."),
+        (0, 3, 1, ValueError, "in_channels must be at least 1; got 0."),
+        (4, 0, 1, ValueError, "window must be at least 1; got 0."),
+        (4, (3, "3"), 1, TypeError, "window must be a whole number, known when traced; got '3'."),
+        (4, 3, 0, ValueError, "groups must be at least 1; got 0."),
+    ],
+)
+def test_settings_are_whole_numbers(channels, window, groups, error, message, untyped):
+    with pytest.raises(error, match=re.escape(message)):
+        nn.Conv(channels, 4, window, padding=0, groups=groups)
+
+
+@pytest.mark.parametrize("groups", [2, 3])
 def test_groups_divide_the_channels(groups):
     with pytest.raises(ValueError, match=rf"groups must divide the channels: groups={groups}, in_channels=3"):
         nn.Conv(3, 4, 3, padding="SAME", groups=groups)

@@ -1,5 +1,7 @@
 """Dropout drops the stated part, keeps the mean, and needs a key."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,3 +63,8 @@ def test_drop_path_drops_whole_examples():
 def test_rates_rise_from_zero():
     np.testing.assert_allclose(nn.rising_rates(0.3, 4), [0, 0.1, 0.2, 0.3])
     assert nn.rising_rates(0.3, 1) == [0]
+
+
+def test_a_rate_is_a_number():
+    with pytest.raises(TypeError, match=r"rate must be a number, known when traced; got 'a'\."):
+        inspect.unwrap(nn.Dropout.__init__)(nn.Dropout(0), "a")

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from flax import nnx
@@ -138,6 +139,13 @@ def test_jax_keys_of_both_kinds_draw_alike():
     )
     assert_same(typed, raw, rtol=0)
     assert (typed["fc"]["kernel"] != other["fc"]["kernel"]).any()
+
+
+def test_keys_are_ints_or_random_keys(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    for function in (nn.functionalize, nn.initialize):
+        with pytest.raises(TypeError, match=r"key must be an int or a random key of JAX; got 'a'\."):
+            function(Net(), "a")
 
 
 def test_drawn_values_stay():

@@ -66,6 +66,18 @@ def shuffled(x):
     return conv(F.channel_shuffle(conv(x, 3, groups=2), 2), 3, groups=2)
 
 
+def edged(x):
+    return conv(jnp.pad(x, ((0, 0), (2, 2), (1, 0), (0, 0)), mode="edge"), 5, padding="VALID")
+
+
+def chosen(x):
+    return lax.cond(True, lambda x: conv(x, 5), lambda x: x, conv(x, 3))
+
+
+def chosen_of_three(x):
+    return lax.switch(1, [lambda x: conv(x, 3), lambda x: conv(x, 7), jnp.zeros_like], x)
+
+
 NETWORKS = [
     lambda x: conv(x, 3),
     lambda x: conv(conv(x, 3, strides=2), 3, dilation=3),
@@ -81,6 +93,9 @@ NETWORKS = [
     cut_and_padded,
     recomputed,
     shuffled,
+    edged,
+    chosen,
+    chosen_of_three,
 ]
 
 
@@ -164,3 +179,16 @@ def test_a_kernel_made_from_the_image_lets_everything_be_seen():
 def test_a_map_of_one_place_keeps_its_stride():
     field, shape = predicted(lambda x: conv(conv(x, 3, strides=2), 20, padding="VALID"))
     assert shape[1:3] == (1, 1) and field.stride(0) == 2 and field.size(0) == 3 + 19 * 2
+
+
+def test_a_choice_made_by_the_image_sees_everything():
+    field, _ = predicted(lambda x: lax.cond(x.sum() > 0, lambda x: conv(x, 3), lambda x: x, x))
+    assert field.size(0) == SIZE + 1 and field.stride(0) == 1  # and the padding before the first place
+    field, _ = predicted(lambda x: lax.cond(x.sum() > 0, jnp.ones_like, jnp.zeros_like, x))
+    assert field.size(0) == SIZE and field.stride(0) is None
+
+
+def test_no_elements_see_nothing():
+    closed = jax.make_jaxpr(lambda x: (x[:, :0] + 1, x[:, 1:]))(jnp.ones((1, 4, 4, 1)))
+    nothing, rest = receptive_fields(closed, 0)
+    assert nothing is None and rest.spans[0] == (1, 1)

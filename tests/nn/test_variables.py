@@ -1,10 +1,13 @@
 """Declared variables hold shapes, drawn ones values."""
 
+import inspect
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxconv.nn.initializers import ones
+from jaxconv.nn.norm import BatchNorm
 from jaxconv.nn.variables import is_drawn, parameter, per_channel, read, statistic
 
 
@@ -16,6 +19,16 @@ def test_declared_then_drawn(declare):
         read(variable, jnp.float32)
     variable.set_value(np.ones((2, 3), np.float32))
     assert is_drawn(variable) and read(variable, jnp.bfloat16).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("declare", [parameter, statistic])
+def test_sizes_are_whole_and_not_zero(declare):
+    with pytest.raises(ValueError, match="a parameter's size, such as its channels, must be at least 1; got 0"):
+        declare((3, 0), ones)
+    with pytest.raises(ValueError, match="such as its channels, must be at least 1; got 0"):
+        BatchNorm(0)
+    with pytest.raises(TypeError, match=r"such as its channels, must be a whole number, known when traced; got 4\.0"):
+        inspect.unwrap(declare)((4.0,), ones)
 
 
 def test_per_channel_states_its_axes():

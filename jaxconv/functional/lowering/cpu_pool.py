@@ -9,10 +9,11 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
-from jaxconv.functional.lowering import plain, rim
+from jaxconv.functional.lowering import lines, plain, rim
 from jaxconv.functional.lowering.taps import add, offsets, out_space, pad, spread, tap, transposed_padding
 
 _MANY = 49  # taps: above, the program grows too long, and a window is so large that XLA's own form is used
+_LONG = 256  # taps of one dimension: above, even that program is too long
 _APART = 2**18  # elements: above, XLA's own form sums windows that do not overlap
 # Positions of the input from which the rim is treated apart. Measured on 51 pools of 2x2 and 3x3 with padding, 7x7 to
 # 112x112, 1 to 32 images: from 14x14 gradients of maxima were 0.9 to 5.1 times as fast (geometric mean 1.5), sums 0.9
@@ -20,13 +21,16 @@ _APART = 2**18  # elements: above, XLA's own form sums windows that do not overl
 _ROOM, _ROOM_MAX = 144, 576
 
 
-def _few(plain_form):
+def _few(plain_form, by_lines):
+    """For a large window XLA's own form; one dimension after another where XLA might divide it, and get it wrong."""
+
     def decorate(form):
         @functools.wraps(form)
-        def chosen(values, *x, **settings):
+        def chosen(values, *x, sharded=False, **settings):
             if math.prod(settings["window"]) <= _MANY:
-                return form(values, *x, **settings)
-            settings.pop("sharded", None)
+                return form(values, *x, sharded=sharded, **settings)
+            if sharded and max(settings["window"]) <= _LONG:
+                return by_lines(functools.partial(form, sharded=True), values, *x, **settings)
             return plain_form(values, *(a.astype(values.dtype) for a in x), **settings)
 
         return chosen
@@ -51,25 +55,36 @@ def max_pool(x, *, window, strides, padding, sharded=False):
     # Measured, times faster than `plain`: slices 1.7 (2x2) and 4.6 (3x3 stride 2) without padding; where they must copy
     # for padding, one dimension at a time is faster: 2.2 (3x3 stride 2 on 112x112, 8 images), 3.5 (3x3 on 14x14).
     settings = dict(window=window, strides=strides, padding=padding)
-    if (math.prod(window) <= 9 and not any(map(any, padding))) or (not sharded and _roomy(x, window, _ROOM_MAX)):
+    if sharded:
+        return _sliced_max_pool(x, **settings)
+    if (math.prod(window) <= 9 and not any(map(any, padding))) or _roomy(x, window, _ROOM_MAX):
         return _apart(functools.partial(functools.reduce, jnp.maximum), x, plain.lowest(x.dtype), sharded, **settings)
-    return _separable_max_pool(x, **settings)
+    return lines.pooled(plain.max_pool, x, **settings)
 
 
-def _separable_max_pool(x, window, strides, padding):
-    for axis, size in enumerate(window):
-        if (size, strides[axis], padding[axis]) != (1, 1, (0, 0)):
+def _sliced_max_pool(x, window, strides, padding):
+    """By slices alone: maxima of windows XLA gets wrong, or ends the process, where each device has few rows."""
+    x = pad(x, padding, plain.lowest(x.dtype))
+    ones = (1,) * len(window)
+    out = out_space(x.shape[1:-1], window, strides, ((0, 0),) * len(window), ones)
+    for axis, size in enumerate(window, start=1):
+        x = _running_maximum(x, size, axis)
+    return tap(x, (0,) * len(window), strides, ones, out)
 
-            def along(values, other, axis=axis):
-                return tuple(value if a == axis else other for a, value in enumerate(values))
 
-            settings = dict(window=along(window, 1), strides=along(strides, 1), padding=along(padding, (0, 0)))
-            x = plain.max_pool(x, **settings)
+def _running_maximum(x, size, axis):
+    """Of `size` neighbours, from two that `reach` as far already: the program is short for large windows too."""
+    reach = 1
+    while reach < size:
+        step = min(reach, size - reach)
+        left = x.shape[axis] - step
+        x = jnp.maximum(lax.slice_in_dim(x, 0, left, axis=axis), lax.slice_in_dim(x, step, step + left, axis=axis))
+        reach += step
     return x
 
 
-@_few(plain.max_pool_gather)
-def max_pool_gather(t, x, *, window, strides, padding):
+@_few(plain.max_pool_gather, functools.partial(lines.gathered, _sliced_max_pool))
+def max_pool_gather(t, x, *, window, strides, padding, sharded=False):
     """See `plain.max_pool_gather`."""
     taps = _taps(x, window, strides, padding, plain.lowest(x.dtype))
     values = _taps(t, window, strides, padding, 0)
@@ -81,7 +96,7 @@ def max_pool_gather(t, x, *, window, strides, padding):
 
 
 @_wide
-@_few(plain.max_pool_scatter)
+@_few(plain.max_pool_scatter, functools.partial(lines.scattered, _sliced_max_pool))
 def max_pool_scatter(dy, x, *, window, strides, padding, sharded=False):
     """See `plain.max_pool_scatter`."""
     settings = dict(window=window, strides=strides, padding=padding)
@@ -95,19 +110,20 @@ def max_pool_scatter(dy, x, *, window, strides, padding, sharded=False):
 
 
 @_wide
-@_few(plain.sum_pool)
+@_few(plain.sum_pool, lines.pooled)
 def sum_pool(x, *, window, strides, padding, sharded=False):
     """See `plain.sum_pool`."""
     # Windows side by side read every element once, which XLA's own form does as fast: of 2x2 on 56x56, 128 channels, 8
     # images, slices are 1.1 times faster alone, but 0.75 to 0.85 with their transpose after them. Below a MiB they are
     # 1.1 to 2 times faster.
-    if window == strides and _elements(x) > _APART:
+    # Padded ones over a divided height XLA sums wrongly where each device has few rows.
+    if window == strides and _elements(x) > _APART and not (sharded and any(map(any, padding))):
         return plain.sum_pool(x, window=window, strides=strides, padding=padding)
     return _apart(add, x, 0, sharded, window=window, strides=strides, padding=padding)
 
 
 @_wide
-@_few(plain.sum_pool_transpose)
+@_few(plain.sum_pool_transpose, lines.spread)
 def sum_pool_transpose(dy, *, space, window, strides, padding, sharded=False):
     """See `plain.sum_pool_transpose`."""
     ones = (1,) * len(window)

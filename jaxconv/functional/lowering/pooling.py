@@ -57,7 +57,7 @@ def _spread(dy, *, space, **_):
 
 _define = functools.partial(define, told_sharded=True)
 _max = _define("max_pool", _pooled, plain.max_pool, cpu_pool.max_pool)
-_gather = define("max_pool_gather", _pooled, plain.max_pool_gather, cpu_pool.max_pool_gather)
+_gather = _define("max_pool_gather", _pooled, plain.max_pool_gather, cpu_pool.max_pool_gather)
 _scatter = _define("max_pool_scatter", _like_x, plain.max_pool_scatter, cpu_pool.max_pool_scatter)
 _sum = _define("sum_pool", _pooled, plain.sum_pool, cpu_pool.sum_pool)
 _sum_transpose = _define("sum_pool_transpose", _spread, plain.sum_pool_transpose, cpu_pool.sum_pool_transpose)

@@ -14,7 +14,7 @@ def offsets(window):
     return list(itertools.product(*map(range, window)))
 
 
-def pad(x, padding, value=0):
+def pad(x, padding, value: int | np.ndarray = 0):
     """`x` (n, *space, c) with `value` around, or cut off where a width is negative.
 
     It is written out at once, so that reading it needs no bounds checks.
@@ -39,6 +39,8 @@ def after(a, x):
 
 def tap(x, offset, strides, dilation, out):
     """What each output position (n, *out, c) sees at one offset of its window, `x` being padded already."""
+    # One place needs no stride, and with one XLA takes a wrong element where it divides the dimension among devices.
+    strides = [1 if size == 1 else s for s, size in zip(strides, out)]
     start = [i * d for i, d in zip(offset, dilation)]
     limit = [a + (size - 1) * s + 1 for a, size, s in zip(start, out, strides)]
     return lax.slice(x, (0, *start, 0), (x.shape[0], *limit, x.shape[-1]), (1, *strides, 1))

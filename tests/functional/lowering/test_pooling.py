@@ -125,6 +125,34 @@ def test_sharded_inputs_give_the_numbers_of_one_device(pool, spec, rng):
 
 
 @pytest.mark.parametrize("pool", POOLS, ids=["max", "sum"])
+@pytest.mark.parametrize(
+    "devices, rows, window, stride, padding",
+    [
+        pytest.param(4, 8, 8, 8, (0, 0), id="one place: XLA takes the wrong rows"),
+        pytest.param(4, 8, 7, 7, (0, 0), id="one place, not of all rows"),
+        pytest.param(4, 4, 3, 3, (1, 0), id="a row a device: XLA's maxima are wrong"),
+        pytest.param(8, 8, 4, 4, (2, 0), id="the same, of more devices"),
+        pytest.param(2, 4, 6, 2, (3, 0), id="XLA's maxima end the process"),
+        pytest.param(2, 40, 31, 7, (9, 4), id="a large window"),
+        pytest.param(4, 8, 64, 64, (56, 0), id="a large window of one place"),
+    ],
+)
+def test_windows_that_xla_cannot_divide(devices, rows, window, stride, padding, pool, rng):
+    """Over a height divided among devices: values, tangents and gradients."""
+    mesh = jax.make_mesh((devices,), ("d",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:devices])
+    settings = dict(window=(window, 2), strides=(stride, 2), padding=(padding, (0, 0)))
+    x, t = (jnp.asarray(rng.integers(-9, 9, (2, rows, 8, 3)), "f") for _ in range(2))
+
+    def every(x, t):
+        y, tangent = jax.jvp(lambda x: pool[0](x, **settings), (x,), (t,))
+        return y, tangent, jax.grad(lambda x: jnp.sum(pool[0](x, **settings) ** 2))(x)
+
+    divided = jax.device_put((x, t), NamedSharding(mesh, PartitionSpec(None, "d")))
+    for got, expected in zip(jax.jit(every)(*divided), jax.jit(every)(x, t)):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("pool", POOLS, ids=["max", "sum"])
 def test_gradients_inside_shard_map_equal_those_of_one_device(pool, rng):
     mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
     _, settings = make("overlapping", rng)

@@ -236,6 +236,7 @@ def test_sharded_inputs_give_the_numbers_of_one_device(name, spec, rng):
         pytest.param(24, 8, 1, 1, 2, (1, 1), 1, id="XLA's input gradient ends the process"),
         pytest.param(8, 64, 32, 5, 2, (0, 2), 2, id="blocks of groups were 0.5 off"),
         pytest.param(16, 8, 1, 1, 1, (0, 1), 1, id="more positions than rows"),
+        pytest.param(8, 8, 8, 8, 8, (0, 0), 1, id="one position: XLA takes the wrong rows of each channel"),
     ],
 )
 def test_windows_that_xla_cannot_divide(height, channels, groups, window, stride, padding, dilation, rng):

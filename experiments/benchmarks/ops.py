@@ -54,7 +54,7 @@ def _report(label, ours, peers):
 
 def _contests(case, n, against) -> Iterator[tuple[str, Callable, dict[str, Callable]]]:
     """Each direction of a case: its name, our function, and those of the peers."""
-    build = _jax_conv if isinstance(case, Conv) else _jax_pool
+    build = jax_conv if isinstance(case, Conv) else jax_pool
     ours = build(case, n, lowering)
     peers = {"lax": build(case, n, plain)} if "lax" in against else {}
     if "torch" in against:
@@ -63,7 +63,7 @@ def _contests(case, n, against) -> Iterator[tuple[str, Callable, dict[str, Calla
         for layout in ("NCHW", "NHWC"):
             peers[f"torch {layout}"] = torch_ops.build(case, n, layout)
     if "keras" in against and isinstance(case, Conv) and not case.transposed:
-        peers["keras"] = _jax_conv(case, n, _Keras)
+        peers["keras"] = jax_conv(case, n, _Keras)
     for direction, function in ours.items():
         contest = {peer: functions[direction] for peer, functions in peers.items() if direction in functions}
         if direction == "kernel" and n > 8 and isinstance(case, Conv) and case.groups == _SLOW_GROUPS:
@@ -71,7 +71,8 @@ def _contests(case, n, against) -> Iterator[tuple[str, Callable, dict[str, Calla
         yield direction, function, contest
 
 
-def _jax_conv(case, n, module):
+def jax_conv(case, n, module):
+    """Each direction of a convolution, with the functions of `module`."""
     x, kernel, dy = map(jnp.asarray, arrays(*shapes(case, n)))
 
     def conv(x, kernel):
@@ -80,13 +81,14 @@ def _jax_conv(case, n, module):
         return module.conv(x, kernel, **case.settings)
 
     return {
-        "forward": _compiled(conv, x, kernel),
-        "input": _compiled(lambda dy, kernel: jax.vjp(lambda x: conv(x, kernel), x)[1](dy)[0], dy, kernel),
-        "kernel": _compiled(lambda x, dy: jax.vjp(lambda k: conv(x, k), kernel)[1](dy)[0], x, dy),
+        "forward": compiled(conv, x, kernel),
+        "input": compiled(lambda dy, kernel: jax.vjp(lambda x: conv(x, kernel), x)[1](dy)[0], dy, kernel),
+        "kernel": compiled(lambda x, dy: jax.vjp(lambda k: conv(x, k), kernel)[1](dy)[0], x, dy),
     }
 
 
-def _jax_pool(case, n, module):
+def jax_pool(case, n, module):
+    """Each direction of a pool, with the functions of `module`."""
     pool = {"max": module.max_pool, "sum": module.sum_pool}[case.kind]
     (x,) = map(jnp.asarray, arrays((n, case.side, case.side, case.channels)))
     dy = pool(x, **case.settings)
@@ -98,12 +100,13 @@ def _jax_pool(case, n, module):
         return y, pull(dy)[0]
 
     return {
-        "forward": _compiled(lambda x: pool(x, **case.settings), x),
-        "both": _compiled(both, x, dy),
+        "forward": compiled(lambda x: pool(x, **case.settings), x),
+        "both": compiled(both, x, dy),
     }
 
 
-def _compiled(function, *arguments):
+def compiled(function, *arguments):
+    """A call of the compiled function that waits for its results."""
     compiled = jax.jit(function).lower(*arguments).compile()
     return lambda: jax.block_until_ready(compiled(*arguments))
 

@@ -32,6 +32,7 @@ LONG = (
     "regnetx_002",
     "resnetv2_18",
     "shufflenet_v2_x0_5",
+    "squeezenet1_1",
     "vgg11",
     "xception41p",
 )

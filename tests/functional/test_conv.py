@@ -1,4 +1,5 @@
 import inspect
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -268,3 +269,27 @@ def test_settings_may_be_arrays_that_hold_an_int(rng):
     for function in (F.conv, F.conv_transpose):
         actual = inspect.unwrap(function)(x, kernel, padding=1, strides=two, dilation=one, groups=two)
         np.testing.assert_array_equal(actual, function(x, kernel, padding=1, strides=2, groups=2))
+
+
+@pytest.mark.parametrize(
+    "space, window, strides, padding",
+    [
+        ((4, 8), (3, 2), (1, 1), ((4, 0), (1, 3))),
+        ((8, 9), (3, 2), (2, 1), ((3, 0), (1, 5))),
+        ((2, 6), (1, 2), (1, 1), ((2, 5), (3, 0))),
+        ((3, 4), (2, 2), (2, 2), ((7, 0), (0, 1))),
+    ],
+)
+def test_gradients_of_padding_past_the_window_on_one_side(space, window, strides, padding, rng):
+    """XLA for the CPU reads beside its arrays under jax 0.10 where a convolution is cut off in front, padded behind."""
+    shapes = (2, *space, 4), (*window, 4, 5)
+    x, kernel = (jnp.asarray(rng.standard_normal(shape, "f")) for shape in shapes)
+
+    def loss(x, padding):
+        return (F.conv(x, kernel, padding=padding, strides=strides) ** 2).sum()
+
+    def padded(x):
+        return loss(jnp.pad(x, ((0, 0), *padding, (0, 0))), "VALID")
+
+    gradient = jax.jit(jax.grad(partial(loss, padding=padding)))
+    np.testing.assert_allclose(gradient(x), jax.jit(jax.grad(padded))(x), rtol=1e-5, atol=1e-4)

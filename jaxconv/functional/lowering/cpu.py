@@ -20,8 +20,25 @@ def conv(x, kernel, *, sharded=False, **settings):
 def conv_input_grad(dy, kernel, *, space, sharded=False, **settings):
     """See `plain.conv_input_grad`."""
     x = (dy.shape[0], *space, kernel.shape[-2] * settings["groups"])
+    if _case(x, kernel.shape, sharded=sharded, **settings) is not None:
+        dy, settings = _seeing(dy, kernel.shape[:-2], **settings)
     case = _case(x, kernel.shape, sharded=sharded, **settings)
     return _run(choice.INPUT_GRAD, _plain_input_grad, case, dy, kernel, settings | {"space": space})
+
+
+def _seeing(dy, window, *, strides, padding, dilation, groups):
+    """`dy` and the settings without the first positions, whose windows see nothing but padding.
+
+    The convolution that gives the gradient would cut them off by a negative padding. Where it has a positive one at the
+    other end, XLA for the CPU reads beside the array under jax 0.10.
+    """
+    unseen = [
+        min(max(0, -((d * (taps - 1) - low) // s)), out - 1)
+        for taps, s, (low, _), d, out in zip(window, strides, padding, dilation, dy.shape[1:-1])
+    ]
+    seen = tuple((low - n * s, high) for n, s, (low, high) in zip(unseen, strides, padding))
+    dy = lax.slice(dy, (0, *unseen, 0), dy.shape) if any(unseen) else dy
+    return dy, dict(strides=strides, padding=seen, dilation=dilation, groups=groups)
 
 
 def _plain_input_grad(dy, kernel, *, padding, **settings):

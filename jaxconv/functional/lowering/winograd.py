@@ -2,8 +2,8 @@
 
 Two neighbouring outputs of three taps take four products, not six, of sums of four inputs with sums of the taps:
 F(2, 3) of Winograd 1980, along each dimension in turn (Lavin and Gray 2015, arXiv:1509.09308, sections 4.1, 4.2). The
-sums only add, subtract and halve, and there are fewer products to add up than in the convolution, so the result is no
-worse rounded than that of XLA's form (`experiments/LOG.md`). What is not finite reaches all outputs of its tile.
+sums only add, subtract and halve, and there are fewer products to add up than in the convolution, so the result is
+rounded about as that of XLA's form (`experiments/LOG.md`). What is not finite reaches all outputs of its tile.
 
 A window has three taps or one along each dimension. A tile is two outputs and the four inputs that they see along every
 dimension of three taps. Sums of tiles, in row-major order, are arrays (n, *tiles, c), those of a kernel (c, k).

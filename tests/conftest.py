@@ -30,4 +30,5 @@ def rng() -> np.random.Generator:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How thoroughly runs are killed: a few moments in the suite, 50 and more for the log."""
-    parser.addoption("--kills", type=int, default=2, help="at how many moments each test of tests/faults kills a run")
+    words = "at how many moments each test of tests/faults kills a run; from 3 on each of its processes, too"
+    parser.addoption("--kills", type=int, default=2, help=words)

@@ -43,6 +43,14 @@ def marks(name):
     return [] if name in FAST else [pytest.mark.slow, pytest.mark.zoo] if name in LONG else [pytest.mark.slow]
 
 
+@pytest.fixture(autouse=True)
+def compiled_fast():
+    """Two thirds of the time. What is trained here is looked at for having moved, not for its numbers."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """Twelve images of three classes to train on, three to measure."""

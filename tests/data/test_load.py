@@ -200,9 +200,9 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.zoo
 @pytest.mark.skipif(DATA is None, reason="JAXCONV_DATA names no folder with the published files")
-@pytest.mark.parametrize("name", ["mnist", pytest.param("fashion_mnist", marks=pytest.mark.zoo)])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_the_published_files_give_the_published_numbers(name):
     assert DATA is not None
     counts, mean, std = PUBLISHED[name]

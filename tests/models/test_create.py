@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from models.samples import SMALLEST
 
 from jaxconv import models, nn
@@ -38,10 +39,10 @@ EACH = [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.slow)
 
 @pytest.mark.parametrize("name", EACH)
 def test_row_holds_what_is_built(name):
-    info = model_info(name)
-    model, _, params, _ = abstract(name)
+    info, model = model_info(name), create_model(name, key=None)
     assert info.name == name and model.info == info
-    assert sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params)) == info.parameters
+    params = jax.tree.leaves(nnx.state(model, nnx.Param))
+    assert sum(int(np.prod(leaf.shape)) for leaf in params) == info.parameters
 
 
 @pytest.mark.parametrize("name", SMALLEST)

@@ -18,12 +18,15 @@ OWN = [case for case, path in CASES.items() if path.is_relative_to(proof.HERE)]
 OTHERS = [case for case in CASES if case not in OWN]
 LONG = (
     "timm/convmixer_768_32",
+    "timm/efficientnet_b0",
+    "timm/inception_v3",
     "timm/inception_v4",
     "timm/legacy_xception",
     "timm/nfnet_l0",
+    "timm/vgg13",
     "timm/xception41",
 )
-"""Programs that take a third of a minute and more to compile: only `-m zoo` asks for their answers."""
+"""Programs that take a quarter of a minute and more to compile: only `-m zoo` asks for their answers."""
 ANSWERS = [
     pytest.param(case, marks=[pytest.mark.slow, *([pytest.mark.zoo] if case in (*LONG, *OTHERS) else [])])
     for case in CASES

@@ -71,9 +71,10 @@ def global_avg_pool(x: Float[Array, "n *space c"]) -> Float[Array, "n c"]:
 
     Raises:
         TypeError: `x` is not floating.
-        ValueError: `x` has no spatial dimension.
+        ValueError: `x` has no spatial dimension, or no position in one.
     """
     axes = tuple(range(1, 1 + space_rank(x)))
+    _check_positions("mean", x)
     x = floating_array("global_avg_pool", x)
     return x.mean(axes, dtype=accumulator(x.dtype)).astype(x.dtype)
 
@@ -86,11 +87,15 @@ def global_max_pool(x: Real[Array, "n *space c"]) -> Real[Array, "n c"]:
         ValueError: `x` has no spatial dimension, or no position in one.
     """
     axes = tuple(range(1, 1 + space_rank(x)))
-    if 0 in x.shape[1:-1]:
-        raise ValueError(f"There is no maximum of no positions; x has shape {x.shape}.")
+    _check_positions("maximum", x)
     # The gradient goes to what equals the maximum. Without the barrier XLA works out `x` once for the maximum and anew
     # for the comparison, rounded differently, and nothing is equal: gradients were 0.1 to 0.6 off, or NaN.
     return lax.optimization_barrier(real_array("global_max_pool", x)).max(axes)
+
+
+def _check_positions(what: str, x) -> None:
+    if 0 in x.shape[1:-1]:
+        raise ValueError(f"There is no {what} of no positions; x has shape {x.shape}.")
 
 
 def _checked_size(x, size) -> tuple[int, ...]:

@@ -23,11 +23,14 @@ def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array]
         (n, *out, sum of k_i).
 
     Raises:
-        ValueError: no branch, or branches that disagree in batch or space.
+        TypeError: a branch gives no array.
+        ValueError: no branch, or branches that disagree in batch or space, or give no channels.
     """
     if not branches:
         raise ValueError("inception needs at least one branch; got none.")
     parts = [branch(x) for branch in branches]
+    for at, part in enumerate(parts):
+        check_rank("(n, *out, k)", part, 2, f"What branch {at} gives")
     if len({part.shape[:-1] for part in parts}) > 1:
         raise ValueError(
             "Branches must agree in all but channels to be joined; "
@@ -102,9 +105,9 @@ def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKey
 
     Raises:
         TypeError: `rate` is no number.
-        ValueError: `rate` outside of [0, 1).
+        ValueError: `x` has no examples' dimension, or `rate` outside of [0, 1).
     """
-    check_arrays(x=x)
+    check_rank("(n, ...)", x, 1)
     rate = number("rate", rate)
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be a probability below 1; got {rate}.")

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, Real
 
-from jaxconv.functional.settings import accumulator, check_arrays, check_mask, number
+from jaxconv.functional.settings import accumulator, check_arrays, check_mask, check_rank, number
 
 
 def cross_entropy(
@@ -99,9 +99,10 @@ def binary_cross_entropy(
 
     Raises:
         TypeError: `where` is not of bool, or an array not real.
-        ValueError: shapes that differ, or a mask that is not (n,).
+        ValueError: no examples' dimension, shapes that differ, or a mask that is not (n,).
     """
-    check_arrays(logits=logits, labels=labels)
+    check_rank("(n, ...)", logits, 1, "logits")
+    check_arrays(labels=labels)
     if logits.shape != labels.shape:
         raise ValueError(
             "labels must have the shape of logits, one probability for each; "

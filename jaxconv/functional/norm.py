@@ -193,8 +193,9 @@ def standardize_kernel(
 
     Raises:
         TypeError: `kernel` is not floating, or `epsilon` no number.
-        ValueError: `gain` is not (k,).
+        ValueError: `kernel` has no input and output channels, or `gain` is not (k,).
     """
+    check_rank("(*window, i, k)", kernel, 2, "kernel")
     kernel = floating_array("standardize_kernel", kernel)
     axes = tuple(range(kernel.ndim - 1))
     normalized = _normalized(kernel.astype(accumulator(kernel.dtype)), axes, epsilon)

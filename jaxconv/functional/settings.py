@@ -158,16 +158,16 @@ def check_arrays(**arrays) -> None:
             raise TypeError(f"{name} must be an array of JAX or NumPy; got {type(array).__name__}.")
 
 
-def check_rank(layout: str, x, least: int) -> None:
-    """Accepts `x` if it has at least as many dimensions as its layout.
+def check_rank(layout: str, x, least: int, name: str = "x") -> None:
+    """Accepts `x`, which messages call `name`, if it has at least as many dimensions as its layout.
 
     Raises:
         TypeError: it is no array.
         ValueError: it has not.
     """
-    check_arrays(x=x)
+    check_arrays(**{name: x})
     if x.ndim < least:
-        raise ValueError(f"x must be {layout}; its shape is {x.shape}.")
+        raise ValueError(f"{name} must be {layout}; its shape is {x.shape}.")
 
 
 def floating_array(name: str, x) -> Array:

@@ -90,6 +90,13 @@ def test_maxima_are_of_real_numbers(dtype):
         inspect.unwrap(F.adaptive_max_pool)(x, 3)
 
 
+def test_there_is_no_mean_of_nothing():
+    message = "There is no mean of no positions; x has shape (1, 0, 4, 1)."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        F.global_avg_pool(jnp.ones((1, 0, 4, 1)))
+    assert F.global_avg_pool(jnp.ones((0, 2, 3, 4))).shape == (0, 4)
+
+
 def test_there_is_no_maximum_of_nothing():
     message = "There is no maximum of no positions; x has shape (2, 0, 3, 4)."
     with pytest.raises(ValueError, match=re.escape(message)):

@@ -3,6 +3,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from functional.compiled import compiled
@@ -28,6 +29,10 @@ def test_branches_must_agree():
         F.inception(x, [lambda x: x, lambda x: x[:, 1:]])
     with pytest.raises(ValueError, match=r"inception needs at least one branch; got none\."):
         F.inception(x, [])
+    with pytest.raises(TypeError, match=r"What branch 1 gives must be an array of JAX or NumPy; got NoneType\."):
+        F.inception(x, [lambda x: x, lambda x: None])
+    with pytest.raises(ValueError, match=r"What branch 0 gives must be \(n, \*out, k\); its shape is \(\)\."):
+        F.inception(x, [jnp.sum])
 
 
 def test_squeeze_excite_is_its_definition(rng):
@@ -69,6 +74,12 @@ def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean(rng):
 def test_stochastic_depth_takes_a_probability_below_one(rate):
     with pytest.raises(ValueError, match=f"rate must be a probability below 1; got {rate}"):
         F.stochastic_depth(jnp.ones((2, 3)), rate, jax.random.key(0))
+
+
+def test_stochastic_depth_takes_examples(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=r"x must be \(n, \.\.\.\); its shape is \(\)\."):
+        F.stochastic_depth(jnp.ones(()), 0.5, jax.random.key(0))
 
 
 def test_channel_shuffle_deals_channels_out():

@@ -179,6 +179,11 @@ def test_logits_are_a_row_an_example(shape):
             inspect.unwrap(loss)(jnp.ones(shape), jnp.zeros(shape[0], jnp.int32))
 
 
+def test_probabilities_are_of_examples():
+    with pytest.raises(ValueError, match=r"logits must be \(n, \.\.\.\); its shape is \(\)\."):
+        inspect.unwrap(F.binary_cross_entropy)(jnp.ones(()), jnp.ones(()), where=jnp.ones(1, bool))
+
+
 def test_confident_answers_keep_their_digits():
     logits = jnp.asarray([[5.0], [12.0], [20.0], [-20.0]])
     labels = jnp.asarray([[1.0], [1.0], [1.0], [0.0]])

@@ -216,6 +216,9 @@ def test_mistakes():
     }.items():
         with pytest.raises(ValueError, match=re.escape(f"{name} {message}")):
             call()
+    for shape in ((), (3,)):
+        with pytest.raises(ValueError, match=re.escape(f"kernel must be (*window, i, k); its shape is {shape}.")):
+            standardize_kernel(jnp.ones(shape), epsilon=0)
     with pytest.raises(ValueError, match="groups must divide the channels; x has 6, groups=4"):
         compiled(F.group_norm, x, c, c, groups=4, epsilon=0)
     for groups in (0, -1):

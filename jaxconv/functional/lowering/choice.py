@@ -308,6 +308,13 @@ KERNEL_GRAD = (
         "3x3, 64 channels, 56x56: 1.0 (`kernel_grad_rows` 0.7); 32x32: 1.2",
     ),
     Row(
+        when_dense.strided_image,
+        dense.kernel_grad_maps,
+        "one image, stride 2: 1.1 (3x3, 64 channels, 112x112), 1.0 (128, 56x56), 0.9 (32 to 64, 112x112), 1.1 (5x5, "
+        "32, 80x80); `kernel_grad_bands`: 0.6, 0.8, 0.7, 0.6; 46 random ones: 1.01 (9 below 0.95), the rows below "
+        "0.86 (29)",
+    ),
+    Row(
         when_dense.strided_bands,
         columns.kernel_grad_bands,
         "3x3 stride 2, 8 and 32 images: 1.6, 2.0 (128 channels, 56x56), 1.5, 1.9 (64 to 128), 1.3, 1.8 (256, 28x28), "

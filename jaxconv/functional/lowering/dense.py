@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxconv.functional.lowering import plain
 from jaxconv.functional.lowering.chunk import add_over_images
-from jaxconv.functional.lowering.taps import after, flip, transposed_padding
+from jaxconv.functional.lowering.taps import flip, transposed_padding
 
 
 def input_grad_flipped(dy, kernel, *, space, strides, padding, dilation, groups):
@@ -74,8 +74,9 @@ def kernel_grad_swapped(x, dy, *, window, strides, padding, dilation, groups):
 
 def kernel_grad_maps(x, dy, *, window, strides, padding, dilation, groups):
     """A convolution whose window is the whole map of `dy`, with images as its channels: XLA's form, written out."""
-    # No barrier here: XLA then transposes and copies in one pass, which is as fast as its own form.
-    by_channel, weights = after(dy, x).swapaxes(0, -1), jnp.moveaxis(dy, 0, -2)
+    # No barrier here: XLA then transposes and copies in one pass, which is as fast as its own form. A sum within that
+    # pass, as `taps.after` is one, takes up to the time of the whole convolution again.
+    by_channel, weights = x.swapaxes(0, -1), jnp.moveaxis(dy, 0, -2)
     # What the window cannot reach with full steps is cropped, so that there is one position for every tap.
     around = [
         (low, (o - 1) * s + d * (w - 1) + 1 - low - size)

@@ -6,10 +6,14 @@ it likes.
 
 The indices that the arguments share, besides positions: x (n, c), kernel (c, k), dy (n, k). A batch of one argument is
 folded into the index which that argument shares with the result; a batch of both into more groups.
+
+A convolution has the `precision` of the `jax.default_matmul_precision` in which it is called, and so have all its
+derivatives, as with `lax.conv_general_dilated`.
 """
 
 import functools
 
+import jax
 from jax.interpreters import ad
 
 from jaxconv.functional.lowering import cpu, plain
@@ -19,24 +23,39 @@ from jaxconv.functional.lowering.primitive import bind, define, map_over_batch, 
 _AXES = {"x": {"n": 0, "c": -1}, "kernel": {"c": -2, "k": -1}, "dy": {"n": 0, "k": -1}}
 
 
-def conv(x, kernel, *, strides, padding, dilation, groups):
-    """Cross-correlation of `x` (n, *space, c) with `kernel` (*window, c / groups, k)."""
-    return bind(_conv, x, kernel, strides=strides, padding=padding, dilation=dilation, groups=groups)
+def conv(x, kernel, **settings):
+    """Cross-correlation of `x` (n, *space, c) with `kernel` (*window, c / groups, k).
+
+    Settings of all three: `strides`, `padding`, `dilation`, `groups`, and `precision` if it is not that of here.
+    """
+    return bind(_conv, x, kernel, **(_precision() | settings))
 
 
-def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
+def conv_input_grad(dy, kernel, **settings):
     """The transpose of `conv` in `x`: from (n, *out, k) back to (n, *space, c). This is transposed convolution."""
-    settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
-    return bind(_input_grad, dy, kernel, space=space, **settings)
+    return bind(_input_grad, dy, kernel, **(_precision() | settings))
 
 
-def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
+def conv_kernel_grad(x, dy, **settings):
     """The transpose of `conv` in `kernel`: from (n, *space, c) and (n, *out, k) to (*window, c / groups, k)."""
-    settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
-    return bind(_kernel_grad, x, dy, window=window, **settings)
+    return bind(_kernel_grad, x, dy, **(_precision() | settings))
 
 
-def _conv_shape(x, kernel, *, strides, padding, dilation, groups):
+def _precision():
+    return {"precision": jax.config.jax_default_matmul_precision}
+
+
+def _with_precision(form):
+    """`form` with a setting `precision`, which counts, and not the one in force where a program is lowered."""
+
+    def precise(*arrays, precision, **settings):
+        with jax.default_matmul_precision(precision):
+            return form(*arrays, **settings)
+
+    return precise
+
+
+def _conv_shape(x, kernel, *, strides, padding, dilation, **_):
     window, k = kernel[:-2], kernel[-1]
     out = (
         (size + low + high - step * (taps - 1) - 1) // stride + 1
@@ -53,7 +72,10 @@ def _kernel_grad_shape(x, dy, *, window, groups, **_):
     return (*window, x[-1] // groups, dy[-1])
 
 
-_define = functools.partial(define, told_sharded=True)
+def _define(name, shape, *forms):
+    return define(name, shape, *map(_with_precision, forms), told_sharded=True)
+
+
 _conv = _define("conv", _conv_shape, plain.conv, cpu.conv)
 _input_grad = _define("conv_input_grad", _input_grad_shape, plain.conv_input_grad, cpu.conv_input_grad)
 _kernel_grad = _define("conv_kernel_grad", _kernel_grad_shape, plain.conv_kernel_grad, cpu.conv_kernel_grad)

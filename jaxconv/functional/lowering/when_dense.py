@@ -158,6 +158,13 @@ def strided_many_images(case: Case) -> bool:
     return whole(case) and overlap and many and 4 * case.taps > case.features
 
 
+def strided_image(case: Case) -> bool:
+    """Strides, on one image of many channels, not too many features for those, and an output that is not large."""
+    small = case.positions * case.features <= 400_000 and case.taps <= 25
+    even = case.channels >= 32 and 2 * case.features < 5 * case.channels
+    return _strided(case) and case.images == 1 and small and even
+
+
 def few_large_windows(case: Case) -> bool:
     """Windows of 5x5 and more, on not too much."""
     large = unit_strides(case) and case.taps >= 25

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -186,6 +188,38 @@ def test_gpu_and_tpu_get_the_program_of_lax(name, platform, rng):
     for ours, theirs in zip(f(trilinear.conv), f(plain.conv)):
         assert program(ours, (x, kernel), platform) == program(theirs, (x, kernel), platform)
     assert "convolution" in program(f(trilinear.conv)[0], (x, kernel), platform)
+
+
+@pytest.mark.parametrize("inside", ["highest", "BF16_BF16_F32_X3", None])
+@pytest.mark.parametrize("outside", ["high", None])
+def test_precision_is_that_of_the_call_for_derivatives_too(inside, outside, rng):
+    x, kernel, settings = make("grouped", rng)
+
+    def derivatives(conv):
+        def f(x, kernel):
+            with jax.default_matmul_precision(inside):
+                return jnp.sum(jnp.sin(conv(x, kernel, **settings)))
+
+        return lambda x, kernel: (jax.grad(f, (0, 1))(x, kernel), jax.jvp(jax.grad(f), (x, kernel), (x, kernel)))
+
+    traced = [jax.jit(derivatives(conv)).trace(x, kernel) for conv in (trilinear.conv, plain.conv)]
+    with jax.default_matmul_precision(outside):  # where a program is lowered does not matter
+        ours, theirs = (sorted(precisions(one.lower(lowering_platforms=("tpu",)).as_text())) for one in traced)
+    assert ours == theirs and len(ours) > 4
+
+
+def precisions(text):
+    return re.findall(r"stablehlo\.convolution.*?precision_config = (\[.*?\])", text)
+
+
+def test_eager_calls_have_the_precision_in_force(rng):
+    x, kernel, settings = make("dense", rng)
+    expected = trilinear.conv(x, kernel, **settings)
+    for precision in ("highest", "bfloat16"):  # one after another, so that none is another's compiled program
+        with jax.default_matmul_precision(precision):
+            text = str(jax.make_jaxpr(lambda x: trilinear.conv(x, kernel, **settings))(x))
+            close(trilinear.conv(x, kernel, **settings), expected)
+        assert f"precision={precision}" in text
 
 
 def test_the_cpu_gets_another_program_whatever_the_default_backend(rng):

@@ -145,6 +145,8 @@ WRONG_TYPES = {
     "jaxconv.load_dataset(5)": "ValueError: a data set is digits, a TFDS name or a folder of images; got 5.",
     "jaxconv.load_dataset('digits', image_size=7.5)": "TypeError: image_size is a whole number of pixels; got 7.5.",
     "jaxconv.create_model('resnet18', num_classes=1.5)": "TypeError: num_classes must be a whole number; got 1.5.",
+    "jaxconv.create_model('resnet18', in_chans=True)": "TypeError: in_chans must be a whole number; got True.",
+    "jaxconv.create_model('vgg11', drop_rate='')": "TypeError: drop_rate must be a number, known when traced; got ''.",
 }
 """Calls, and what they say where no type checker stands in front of them, as one does in this suite."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from jaxconv.functional.settings import number
 from jaxconv.models import (
     alexnet,
     byob_table,
@@ -196,12 +197,12 @@ def _variant(name: str) -> Variant:
 
 def _check_ranges(given: Mapping[str, Any]) -> None:
     for name, least, rule in (("num_classes", 0, "zero or positive"), ("in_chans", 1, "positive")):
-        if not isinstance(given.get(name, least), int | np.integer):
+        if not isinstance(given.get(name, least), int | np.integer) or isinstance(given.get(name), bool):
             raise TypeError(f"{name} must be a whole number; got {given[name]!r}.")
         if given.get(name, least) < least:
             raise ValueError(f"{name} must be {rule}; got {given[name]}.")
     for name in ("drop_rate", "drop_path_rate"):
-        if not 0 <= given.get(name, 0) < 1:
+        if not 0 <= number(name, given.get(name, 0)) < 1:
             raise ValueError(f"{name} must be a probability in [0, 1); got {given[name]}.")
 
 

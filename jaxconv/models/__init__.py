@@ -190,8 +190,9 @@ def create_model(
 
 def _variant(name: str) -> Variant:
     if name not in MODELS:
-        close = get_close_matches(name.lower(), MODELS, n=5, cutoff=0.3) or list_models()[:5]
-        raise ValueError(f"There is no network {name!r}. The closest names: {', '.join(close)}.")
+        begun = sorted((known for known in MODELS if name and known.startswith(name.lower())), key=len)[:2]
+        close = dict.fromkeys(begun + get_close_matches(name.lower(), MODELS, n=5, cutoff=0.3)) or list_models()[:5]
+        raise ValueError(f"There is no network {name!r}. The closest names: {', '.join(list(close)[:5])}.")
     return MODELS[name]
 
 

@@ -86,6 +86,10 @@ def test_unknown_names_list_the_closest():
     for function in (create_model, model_info):
         with pytest.raises(ValueError, match=r"no network 'lenett5'\. The closest names: lenet5"):
             function("lenett5")
+        with pytest.raises(ValueError, match=r"no network 'ResNeXt50'\. The closest names: resnext50_32x4d"):
+            function("ResNeXt50")
+        with pytest.raises(ValueError, match=r"no network ''\. The closest names: alexnet"):
+            function("")
 
 
 def test_a_setting_that_a_network_does_not_offer():

@@ -122,6 +122,8 @@ def reference_model(case: str):
         auxiliary = {"aux_logits": True, "init_weights": False} if name in proof.WITH_AUXILIARY else {}
         net = torchvision.models.get_model(name, weights=None, **auxiliary)
     for module in net.modules():
+        if hasattr(module, "drop_rate"):  # of a dropout that is no module
+            module.drop_rate = 0.0
         if type(module).__name__ in ("Dropout", "StochasticDepth"):
             module.p = 0.0
         elif type(module).__name__ == "DropPath":

@@ -18,6 +18,7 @@ OWN = [case for case, path in CASES.items() if path.is_relative_to(proof.HERE)]
 OTHERS = [case for case in CASES if case not in OWN]
 LONG = (
     "timm/convmixer_768_32",
+    "timm/densenet121",
     "timm/efficientnet_b0",
     "timm/inception_v3",
     "timm/inception_v4",

@@ -30,6 +30,7 @@ from jaxconv.functional.norm import (
     standardize_kernel,
 )
 from jaxconv.functional.pool import avg_pool, blur_pool, lp_pool, max_pool
+from jaxconv.functional.remat import dots_and_convs_saveable
 
 __all__ = [
     "adaptive_avg_pool",
@@ -45,6 +46,7 @@ __all__ = [
     "cross_entropy",
     "depth_to_space",
     "depthwise_conv",
+    "dots_and_convs_saveable",
     "global_avg_pool",
     "global_max_pool",
     "group_norm",

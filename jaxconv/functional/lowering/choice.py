@@ -177,15 +177,23 @@ INPUT_GRAD = (
     Row(
         when_dense.few_features_for_the_window,
         phases.input_grad,
-        "stride 2: 2.8 (7x7, 3 channels to 64, 224x224), 1.6 (3x3, 3 to 32), 4.3 (5x5, 64 to 32, 112x112, 16 images), "
-        "5.7 (7x7, 48, 56x56, 32), 1.6 (4x4, 64 to 32, 64x64, 4); columns: 1.2, 0.8, 1.5, 1.6, 0.6; XLA's form with "
-        "its zeros written out: 2.4, 2.1, 0.9 for the last three",
+        "stride 2, 8 and 32 images: 3.0, 2.8 (7x7, 3 channels to 64, 224x224), 1.6, 2.5 (3x3, 3 to 32); 3.0 (5x5, 16 "
+        "to 32, 112x112, 4 images), 6.7 (7x7, 48 to 32, 32x32, 32); `phases.input_grad_columns`: 2.3, 2.1, 1.2, 1.9, "
+        "1.4, 2.6; `columns.input_grad_columns`: less than 0.8, but 1.1 for 3 to 32",
+    ),
+    Row(
+        when_dense.small_windows_within,
+        columns.input_grad_columns,
+        "3x3 stride 2 VALID, 1, 8, 32 images: 1.7, 1.0, 1.5 (288 to 384 channels, 35x35), 2.4, 1.3, 1.3 (192 to 320, "
+        "17x17); 3x3 stride 4, 64, 28x28, 32 images: 1.4; `phases.input_grad_columns`: 1.5, 1.0, 1.3, 2.4, 1.3, 1.1, "
+        "0.6",
     ),
     Row(
         when.whole_few_taps,
-        columns.input_grad_columns,
-        "3x3 stride 2, 8 and 32 images: 1.3, 2.2 (128 channels, 56x56), 1.2, 1.9 (64 to 128), 0.8, 1.7 (256, 28x28), "
-        "1.6 (512, 14x14); 20 to 40 where the window has more elements than positions",
+        phases.input_grad_columns,
+        "stride 2, 1, 8, 32 images: 1.6, 1.2, 1.8 (3x3, 128 channels, 56x56), 2.0, 1.1, 1.7 (256, 28x28), 4.2, 1.8, "
+        "1.4 (512, 14x14); 1.3 (5x5, 96, 35x35, 4 images), 36 (5x5, 512 to 48, 8x8, 16 images); `columns."
+        "input_grad_columns`: 1.4, 1.2, 1.8, 1.9, 1.1, 1.7, 3.6, 1.9, 1.4, 0.9, 19",
     ),
 )
 KERNEL_GRAD = (
@@ -232,33 +240,6 @@ KERNEL_GRAD = (
         "0.1, 0.1",
     ),
     Row(
-        when_dense.strided_narrow_large,
-        phases.kernel_grad,
-        "stride 2, 3x3: 2.1 (512 to 16 channels, 32x32, 4 images), 1.7 (96 to 24, 64x64, 8), 1.1 (64 to 16, 28x28, "
-        "16); 7x7: 2.1 (256 to 24, 32x32, 4), 1.0 (96 to 24, 28x28, 16); stride 3, 11x11: 4.0 (96 to 8, 56x56, 4); "
-        "`kernel_grad_bands`: 1.0, 0.9, 0.8, 0.9, 0.6; `kernel_grad_maps`: 0.4, 0.6, 0.3, 0.9, 0.8, 1.0",
-    ),
-    Row(
-        when_dense.strided_narrow_few_positions,
-        columns.kernel_grad_columns,
-        "one image, stride 2: 1.8 (3x3, 384 to 96 channels, 14x14), 2.5 (384 to 128, 7x7; 11x11, 96 to 24, 7x7); 4 "
-        "images: 0.9 (9x9, 48 to 24, 7x7), 1.1 (5x5, 256 to 16, 7x7); `kernel_grad_maps`: 1.0, 1.1, 1.1, 0.9, 1.0",
-    ),
-    Row(
-        when_dense.strided_many_images,
-        dense.kernel_grad_maps,
-        "32 images, stride 2: 0.96 (7x7, 24 to 16 channels, 14x14), 1.0 (9x9, 24 to 8, 28x28; 11x11, 16 to 48, 7x7), "
-        "1.1 (5x5, 96 to 48, 14x14); `kernel_grad_rows`: 0.6, 0.3, 0.6, 0.6; inside a scan XLA's form is 180 times "
-        "slower",
-    ),
-    Row(
-        when_dense.strided_narrow_small,
-        dense.kernel_grad_maps,
-        "stride 2: 1.0 (11x11, 384 to 48 channels, 8x8, 16 images), 0.9 (7x7, 128 to 16, 7x7, 8), 0.9 (9x9, 64 to 24, "
-        "16x16, 16), 0.7 (3x3, 128 to 32, 7x7, 16); `kernel_grad_rows`: 0.3, 0.8, 0.5, 0.6; inside a scan XLA's form "
-        "is 180 times slower",
-    ),
-    Row(
         when_dense.small_maps,
         columns.kernel_grad_columns,
         "one image, 3x3: 2.1 (512 channels, 7x7), 1.3 (256, 14x14), 1.2 (192, 14x14; 128, 16x16); `kernel_grad_rows`: "
@@ -278,11 +259,37 @@ KERNEL_GRAD = (
         "1.0, 1.1",
     ),
     Row(
-        when_dense.strided_little,
+        when_dense.strided_wide,
         columns.kernel_grad_columns,
-        "stride 2, 3x3: 1.3 (256 channels, 28x28, one image), 2.1 (512, 14x14, one image), 1.6 (128, 16x16, one "
-        "image), 3.6 (384, 8x8, one image), 1.4 (64 to 192, 16x16); inside a scan XLA's form is 180 "
-        "times slower",
+        "stride 2, 3x3: 1.4 (384 to 256 channels, 7x7), 1.3 (128 to 256, 16x16), 1.7 (512, 14x14, one image), 2.1 (64 "
+        "to 512, 28x28, 4 images); 5x5: 1.8 (3 to 512, 48x48, one image); `kernel_grad_rows`: 1.2, 1.4, 1.2, 2.0, 1.4; "
+        "113 random ones 1.56 (`kernel_grad_rows` 1.34, `kernel_grad_maps` 0.99)",
+    ),
+    Row(
+        when_dense.strided_wide_bands,
+        columns.kernel_grad_bands,
+        "3x3 stride 2, 8 and 32 images: 1.6, 1.4 (128 channels, 56x56), 1.4, 1.8 (256, 28x28); 1.9 (384 to 192, 56x56, "
+        "2 images); `kernel_grad_rows`: 1.6, 1.4, 1.0, 2.3, 1.5, and where bands are single rows, 288 to 384, 35x35 "
+        "VALID: 2.5, 3.7, this 1.2, 1.5",
+    ),
+    Row(
+        when_dense.strided_few_positions,
+        columns.kernel_grad_columns,
+        "stride 2: 1.4 (5x5, 192 to 64 channels, 8x8, 4 images), 2.3 (9x9, 32 to 384, 14x14, one image); "
+        "`kernel_grad_rows`: 1.1, 1.0; 27 random ones 1.47 (`kernel_grad_rows` 0.98)",
+    ),
+    Row(
+        when_dense.strided_narrow,
+        phases.kernel_grad,
+        "stride 2: 2.2 (4x4, 256 to 96 channels, 48x48, 4 images), 1.9 (3x3, 512 to 24, 35x35, 8), 6.5 (7x7, 512 to "
+        "16, 35x35, one), 2.5 (7x7, 48 to 24, 147x147, 4); `kernel_grad_rows`: 1.3, 0.8, 3.0, 2.1; 84 random ones 1.69 "
+        "(`kernel_grad_rows` 1.11, `kernel_grad_bands` 1.09, `kernel_grad_maps` 1.02)",
+    ),
+    Row(
+        when_dense.strided_maps,
+        dense.kernel_grad_maps,
+        "106 random ones 0.99 (23 below 0.95), `kernel_grad_rows` 0.82, `phases.kernel_grad` 0.69: 1.2 (3x3 stride 2, "
+        "128 to 64 channels, 16x16, 32 images), 0.83 (128 to 32); inside a scan XLA's form is 180 times slower",
     ),
     Row(
         when_dense.many_features,
@@ -308,24 +315,11 @@ KERNEL_GRAD = (
         "3x3, 64 channels, 56x56: 1.0 (`kernel_grad_rows` 0.7); 32x32: 1.2",
     ),
     Row(
-        when_dense.strided_image,
-        dense.kernel_grad_maps,
-        "one image, stride 2: 1.1 (3x3, 64 channels, 112x112), 1.0 (128, 56x56), 0.9 (32 to 64, 112x112), 1.1 (5x5, "
-        "32, 80x80); `kernel_grad_bands`: 0.6, 0.8, 0.7, 0.6; 46 random ones: 1.01 (9 below 0.95), the rows below "
-        "0.86 (29)",
-    ),
-    Row(
-        when_dense.strided_bands,
-        columns.kernel_grad_bands,
-        "3x3 stride 2, 8 and 32 images: 1.6, 2.0 (128 channels, 56x56), 1.5, 1.9 (64 to 128), 1.3, 1.8 (256, 28x28), "
-        "1.4, 2.1 (128 to 256); 1.3 (384 to 8, 14x14, 32 images); `kernel_grad_rows`: 1.3, 1.8, 1.8, 2.2, 0.8, 2.1, "
-        "1.2, 2.1, 0.2",
-    ),
-    Row(
         when.whole,
         dense.kernel_grad_rows,
         "one core, 3x3: 2.5 (64 channels, 56x56), 3.1 (128, 28x28), 1.2 (256, 14x14), 1.2 (512, 7x7), 3.0 (64, 32x32, "
         "32 images), 1x7: 1.1 (128, 17x17), one image 1.0 to 1.3; 5x5: 1.3 (48, 35x35), 2.6 (32, 14x14, 128 images); "
-        "7x7 stem: 2.0 to 3.7; stride 2 on small maps: 1.0 to 1.2; inside a scan XLA's form is 180 to 280 times slower",
+        "7x7 stem: 1.8 to 3.8; stride 2: 2.0 (64 to 128, 56x56, 32 images), 105 random ones 1.5; inside "
+        "a scan XLA's form is 180 to 280 times slower",
     ),
 )

@@ -75,7 +75,7 @@ def kernel_grad_bands(x, dy, *, window, strides, padding, dilation, groups):
     The taps of a band stay in the second-level cache. The product transposes `dy`, which is the narrow factor.
     """
     (n, height, width, k), c = dy.shape, x.shape[-1]
-    rows = max(r for r in range(1, height + 1) if height % r == 0 and (r == 1 or r * width <= _BAND))
+    rows = band_rows(height, width)
     bands = height // rows
     (down, _), (low, _) = strides, padding[0]
     reach, needed = ((r - 1) * down + dilation[0] * (window[0] - 1) + 1 for r in (rows, height))
@@ -91,6 +91,11 @@ def kernel_grad_bands(x, dy, *, window, strides, padding, dilation, groups):
 
     total = lax.fori_loop(0, n * bands, step, jnp.zeros((k, len(offsets(window)) * c), x.dtype))
     return total.T.reshape(*window, c, k)
+
+
+def band_rows(height, width) -> int:
+    """The rows in a band of `kernel_grad_bands`: as many as fit, so that none are left."""
+    return max(r for r in range(1, height + 1) if height % r == 0 and (r == 1 or r * width <= _BAND))
 
 
 def _at_once(space):

@@ -1,5 +1,6 @@
-"""Gradients where the window moves by strides, the positions modulo the strides as channels: then it moves by one."""
+"""Gradients where the window moves by strides, for each position modulo the strides, a phase: there it moves by one."""
 
+import itertools
 import math
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ from jax import lax
 
 from jaxconv.functional.lowering import blocks, columns, plain
 from jaxconv.functional.lowering.chunk import add_over_images, map_over_images
-from jaxconv.functional.lowering.taps import flip, interleave, offsets, pad, phase_shifts
+from jaxconv.functional.lowering.taps import add, flip, interleave, offsets, pad, phase_shifts, untap
 
 # Elements of the input in a chunk of images of a kernel gradient. Measured on 36 random layers: 2^16 to 2^20 and all
 # images at once are as fast for some, and each of them twice as slow for others.
@@ -42,6 +43,28 @@ def input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
     y = plain.conv(dy, merged, strides=ones, padding=around, dilation=ones, groups=1)
     parts = y.reshape(*y.shape[:-1], len(offsets(strides)), c)
     return interleave([parts[..., p, :] for p in range(len(offsets(strides)))], strides, space)
+
+
+def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups):
+    """`columns.input_grad_columns`, where one phase after another adds up the taps that reach it."""
+    *window, c, k = kernel.shape
+    matrix, number = kernel.reshape(-1, k), {offset: n for n, offset in enumerate(offsets(window))}
+    shifts = [phase_shifts(*along) for along in zip(window, strides, padding, dilation)]
+    coarse, ones = [-(-size // s) for size, s in zip(space, strides)], (1,) * len(window)
+
+    def phase(columns, position):
+        terms = []
+        for taps in itertools.product(*(along[p].items() for along, p in zip(shifts, position))):
+            first = number[tuple(i for i, _ in taps)] * c
+            part, ahead = columns[..., first : first + c], [(shift, 0) for _, shift in taps]
+            terms.append(untap(part, (0,) * len(window), ones, ones, coarse, ahead))
+        return add(terms) if terms else jnp.zeros((columns.shape[0], *coarse, c), columns.dtype)
+
+    def grad(dy):
+        columns = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
+        return interleave([phase(columns, position) for position in offsets(strides)], strides, space)
+
+    return map_over_images(grad, dy)
 
 
 def input_grad_products(dy, kernel, *, space, strides, padding, dilation, groups):

@@ -79,6 +79,7 @@ def _define(name, shape, *forms):
 _conv = _define("conv", _conv_shape, plain.conv, cpu.conv)
 _input_grad = _define("conv_input_grad", _input_grad_shape, plain.conv_input_grad, cpu.conv_input_grad)
 _kernel_grad = _define("conv_kernel_grad", _kernel_grad_shape, plain.conv_kernel_grad, cpu.conv_kernel_grad)
+PRIMITIVES = frozenset((_conv, _input_grad, _kernel_grad))
 
 
 def _space(x):

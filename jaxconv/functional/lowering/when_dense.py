@@ -2,6 +2,7 @@
 
 import math
 
+from jaxconv.functional.lowering import columns
 from jaxconv.functional.lowering.when import Case, unit_strides, whole, whole_few_taps
 
 
@@ -29,10 +30,19 @@ def shrinking(case: Case) -> bool:
 
 
 def few_features_for_the_window(case: Case) -> bool:
-    """Few features for so large a window, or for that of an image."""
+    """Few features for so large a window, at many positions, or very few."""
     # Where every element of the input has few products to add up, writing all of them out takes longer.
-    few = 4 * case.taps >= case.features if case.channels <= 4 else 3 * case.taps >= 2 * case.features
-    return whole_few_taps(case) and few and case.images * case.positions > 128
+    positions = case.images * case.positions
+    few = 4 * case.taps >= case.features and positions > 3600
+    return whole_few_taps(case) and (few or (case.taps >= 2 * case.features and positions > 128))
+
+
+def small_windows_within(case: Case) -> bool:
+    """Windows of at most nine elements that end within the input, or that do not touch each other."""
+    # Then every phase is padded at all its sides, or nothing but zeros: what one sum for each would save is lost again.
+    apart = all(w < s for w, s in zip(case.window, case.strides))
+    within = any(o * s < size for o, s, size in zip(case.out, case.strides, case.space))
+    return whole_few_taps(case) and case.taps <= 9 and (apart or within)
 
 
 def _windowed(case):
@@ -95,7 +105,8 @@ def _worth_writing_out(case):
 def small_maps(case: Case) -> bool:
     """Few positions in all, which one product takes."""
     few = case.images * case.positions <= (256 if case.channels >= 128 else 128)
-    return whole_few_taps(case) and few and (case.positions <= 64 or case.weights >= 9 * 128 * 128)
+    fits = whole_few_taps(case) and (unit_strides(case) or _side_by_side(case))
+    return fits and few and (case.positions <= 64 or case.weights >= 9 * 128 * 128)
 
 
 def single_channel(case: Case) -> bool:
@@ -126,43 +137,35 @@ def side_by_side_channels(case: Case) -> bool:
     return _side_by_side(case) and case.channels > 4
 
 
-def strided_little(case: Case) -> bool:
-    """Strides, many features for the window, and few elements in all."""
-    few = case.images * math.prod(case.space) * case.channels <= 250_000
-    return _strided(case) and not _narrow(case) and 10 * case.taps <= 3 * case.features and few
+def strided_wide(case: Case) -> bool:
+    """Strides no longer than the window, many features for that, and few elements that windows see."""
+    seen = case.images * case.positions * case.taps * case.channels
+    return _strided(case) and _wide(case) and seen <= 1_500_000 and case.taps >= math.prod(case.strides)
 
 
-def strided_narrow_large(case: Case) -> bool:
-    """Strides, fewer features than channels, and large images, or windows of whole strides or less than one."""
-    whole_steps = all(w % s == 0 or w < s for w, s in zip(case.window, case.strides))
-    large = math.prod(case.space) * case.channels > 25_000 and case.taps > 8
-    fits = set(case.dilation) == {1} and case.features <= 64
-    return _strided_narrow(case) and fits and (large or whole_steps)
+def strided_wide_bands(case: Case) -> bool:
+    """Strides, in two dimensions, many features for a small window, many channels, and bands of many positions."""
+    many = case.channels >= 128 and case.features <= 2 * case.channels and case.taps <= 9
+    fits = _strided(case) and _wide(case) and many and len(case.window) == 2
+    return fits and columns.band_rows(*case.out) * case.out[1] >= 128
 
 
-def strided_narrow_few_positions(case: Case) -> bool:
-    """Strides, fewer features than channels, and few positions in all."""
-    return _strided_narrow(case) and case.images * case.positions <= 64
+def strided_few_positions(case: Case) -> bool:
+    """Strides, few features for the window, and few positions in all."""
+    return _strided_deep(case) and _few_small(case) and case.positions <= 36
 
 
-def strided_narrow_small(case: Case) -> bool:
-    """Strides, fewer features than channels, and small images or large kernels."""
-    small = math.prod(case.space) * case.channels <= 25_000
-    return _strided_narrow(case) and (small or case.taps > 49 or case.weights > 400_000)
+def strided_narrow(case: Case) -> bool:
+    """Strides, few features for the window and for the channels, and few images or large ones."""
+    narrow = case.features < case.channels and case.features <= 96 and set(case.dilation) == {1}
+    return _strided_deep(case) and narrow and (case.images <= 4 or not _small(case))
 
 
-def strided_many_images(case: Case) -> bool:
-    """Strides, few features for the window, on the small maps of many images."""
-    many = case.images >= 32 and case.positions <= 1024
-    overlap = not unit_strides(case) and not _side_by_side(case)
-    return whole(case) and overlap and many and 4 * case.taps > case.features
-
-
-def strided_image(case: Case) -> bool:
-    """Strides, on one image of many channels, not too many features for those, and an output that is not large."""
-    small = case.positions * case.features <= 400_000 and case.taps <= 25
-    even = case.channels >= 32 and 2 * case.features < 5 * case.channels
-    return _strided(case) and case.images == 1 and small and even
+def strided_maps(case: Case) -> bool:
+    """Strides, few features for the window, and not a large output, or more channels than features."""
+    little = case.images * case.positions * case.features <= 400_000
+    narrow = case.features < case.channels and not _small(case)
+    return _strided_deep(case) and not _few_small(case) and (little or narrow)
 
 
 def few_large_windows(case: Case) -> bool:
@@ -192,20 +195,21 @@ def image_of_few_channels(case: Case) -> bool:
     return whole(case) and unit_strides(case) and case.images == 1 and case.channels <= 64
 
 
-def strided_bands(case: Case) -> bool:
-    """Strides, in two dimensions, and few features, or maps that are worth dividing into bands of rows."""
-    # Small maps make bands of few rows, each of which reads and writes the whole sum.
-    worth = _narrow(case) or (case.taps <= 9 and case.positions >= 64)
-    return _strided(case) and worth and len(case.window) == 2 and case.taps <= 49
-
-
 def _strided(case):
-    return whole_few_taps(case) and not unit_strides(case) and case.channels > 4
+    return whole_few_taps(case) and not unit_strides(case) and not _side_by_side(case)
 
 
-def _strided_narrow(case):
-    return _strided(case) and _narrow(case) and not _side_by_side(case)
+def _strided_deep(case):
+    return _strided(case) and not _wide(case)
 
 
-def _narrow(case):
-    return 10 * case.features < 7 * case.channels
+def _wide(case):
+    return case.features >= 8 * case.taps
+
+
+def _small(case):
+    return math.prod(case.space) * case.channels <= 150_000
+
+
+def _few_small(case):
+    return case.images <= 4 and _small(case)

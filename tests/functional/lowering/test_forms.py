@@ -93,6 +93,7 @@ INPUT_GRAD = [
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),
     (phases.input_grad, DENSE),
+    (phases.input_grad_columns, [*DENSE, *TILED]),
     (phases.input_grad_products, [*STEPPED, *TILED]),
     (winograd.conv_input_grad, THREE),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),

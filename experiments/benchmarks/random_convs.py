@@ -34,7 +34,7 @@ def main(strides: tuple[int, ...] = (1,), seconds: float = 150, seed: int = 0) -
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
     rng, start, ratios = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:
-        if not (drawn := _draw(rng, strides)):
+        if not (drawn := draw(rng, strides)):
             continue
         texts = []
         for direction, ratio, other in _contests(*drawn):
@@ -48,7 +48,7 @@ def main(strides: tuple[int, ...] = (1,), seconds: float = 150, seed: int = 0) -
         print(f"{direction}: {len(found)}, mean {statistics.geometric_mean(found):.2f}, below 0.95: {slower}")
 
 
-def _draw(rng, strides):
+def draw(rng, strides):
     """Shapes of input and kernel and the settings, or None where there is too much work, too little, or no position."""
     n, side, c = (int(rng.choice(values)) for values in (_IMAGES, _SIDES, _CHANNELS))
     k, stride = int(rng.choice(_CHANNELS[2:])), int(rng.choice(strides))
@@ -78,12 +78,12 @@ def _contests(x, kernel, settings):
         if choice.pick(table, case) is None:
             yield direction, None, 0.0
             continue
-        calls = {key: _compiled(getattr(m, name), arrays, settings | more) for key, m in _MODULES.items()}
+        calls = {key: compiled(getattr(m, name), arrays, settings | more) for key, m in _MODULES.items()}
         result = alternate.compare(calls, rounds=3, block_milliseconds=8, limit_seconds=4)
         yield direction, result.ratio("lax", "ours"), result.other_cores
 
 
-def _compiled(function, arrays, settings):
+def compiled(function, arrays, settings):
     compiled = jax.jit(lambda *arrays: function(*arrays, **settings)).lower(*arrays).compile()
     return lambda: jax.block_until_ready(compiled(*arrays))
 

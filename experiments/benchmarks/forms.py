@@ -1,0 +1,106 @@
+"""Time every form of a strided gradient on random layers: what the rows of `choice` for strides were fitted to.
+
+Run: `PYTHONPATH=. python experiments/benchmarks/forms.py --direction kernel --seconds 100 --seed 5`
+
+One line a layer: the row that holds for it, and how many times faster than XLA's form each form is, the chosen one with
+a star ("-" where it is three times slower than the fastest). Then, for each row, how many layers it had, the geometric
+mean of every form, and in how many layers that was below 0.95.
+"""
+
+import math
+import time
+from typing import Literal
+
+import alternate
+import jax
+import jax.numpy as jnp
+import numpy as np
+import random_convs
+import tyro
+
+from jaxconv.functional.lowering import choice, columns, cpu, dense, phases, plain
+
+_KERNEL = {
+    "maps": dense.kernel_grad_maps,
+    "rows": dense.kernel_grad_rows,
+    "bands": columns.kernel_grad_bands,
+    "phases": phases.kernel_grad,
+    "columns": columns.kernel_grad_columns,
+}
+_INPUT = {
+    "phases": phases.input_grad,
+    "by phase": phases.input_grad_columns,
+    "columns": columns.input_grad_columns,
+}
+
+
+def main(
+    direction: Literal["kernel", "input"] = "kernel",
+    strides: tuple[int, ...] = (2, 2, 2, 3),
+    seconds: float = 100,
+    seed: int = 0,
+) -> None:
+    """Print the table.
+
+    Args:
+        direction: the gradient of the kernel, or of the input.
+        strides: what strides are drawn from.
+        seconds: how long layers are drawn.
+        seed: of the draws.
+    """
+    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
+    forms, table = (_KERNEL, choice.KERNEL_GRAD) if direction == "kernel" else (_INPUT, choice.INPUT_GRAD)
+    rng, start, found = np.random.default_rng(seed), time.perf_counter(), {}
+    while time.perf_counter() - start < seconds:
+        x, kernel, settings = random_convs.draw(rng, strides) or (None, None, None)
+        row = x and kernel and settings and _row(table, x, kernel, settings)
+        if not row or row.form not in forms.values():
+            continue
+        ratios = _ratios(direction, forms, x, kernel, settings)
+        texts = (f"{key}{'*' * (row.form is form)} {_text(ratios[key])}" for key, form in forms.items())
+        print(x, kernel, settings["strides"], settings["padding"], row.condition.__name__, *texts, flush=True)
+        found.setdefault(row.condition.__name__, []).append(ratios)
+    for name, layers in found.items():
+        print(name, len(layers), *(_mean(key, [ratios[key] for ratios in layers]) for key in forms))
+
+
+def _row(table, x, kernel, settings):
+    case = cpu._case(x, kernel, sharded=False, **settings)
+    return next((row for row in table if case is not None and row.condition(case)), None)
+
+
+def _ratios(direction, forms, x, kernel, settings):
+    """How many times faster than XLA's form each form is; a third of the best ratio where it was not timed."""
+    rng = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in (x, kernel))
+    dy = plain.conv(x, kernel, **settings)
+    if direction == "kernel":
+        first, arrays, more = plain.conv_kernel_grad, (x, dy), {"window": kernel.shape[:-2]}
+    else:
+        first, arrays, more = plain.conv_input_grad, (dy, kernel), {"space": x.shape[1:-1]}
+    calls = {key: random_convs.compiled(f, arrays, settings | more) for key, f in ({"lax": first} | forms).items()}
+    once = {key: _once(call) for key, call in calls.items()}
+    timed = {key: call for key, call in calls.items() if key == "lax" or once[key] < 3 * min(once.values())}
+    result = alternate.compare(timed, rounds=5, block_milliseconds=8, limit_seconds=4)
+    known = {key: result.ratio("lax", key) for key in timed if key != "lax"}
+    return {key: known.get(key, -max([1.0, *known.values()]) / 3) for key in forms}
+
+
+def _once(call):
+    call()
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _text(ratio):
+    return f"{ratio:.2f}" if ratio > 0 else "-"
+
+
+def _mean(key, ratios):
+    mean = math.exp(sum(math.log(abs(ratio)) for ratio in ratios) / len(ratios))
+    return f"{key} {mean:.2f} ({sum(ratio < 0.95 for ratio in ratios)})"
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -52,17 +52,17 @@ def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups)
     shifts = [phase_shifts(*along) for along in zip(window, strides, padding, dilation)]
     coarse, ones = [-(-size // s) for size, s in zip(space, strides)], (1,) * len(window)
 
-    def phase(columns, position):
+    def phase(products, position):
         terms = []
         for taps in itertools.product(*(along[p].items() for along, p in zip(shifts, position))):
             first = number[tuple(i for i, _ in taps)] * c
-            part, ahead = columns[..., first : first + c], [(shift, 0) for _, shift in taps]
+            part, ahead = products[..., first : first + c], [(shift, 0) for _, shift in taps]
             terms.append(untap(part, (0,) * len(window), ones, ones, coarse, ahead))
-        return add(terms) if terms else jnp.zeros((columns.shape[0], *coarse, c), columns.dtype)
+        return add(terms) if terms else jnp.zeros((products.shape[0], *coarse, c), products.dtype)
 
     def grad(dy):
-        columns = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
-        return interleave([phase(columns, position) for position in offsets(strides)], strides, space)
+        products = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
+        return interleave([phase(products, position) for position in offsets(strides)], strides, space)
 
     return map_over_images(grad, dy)
 

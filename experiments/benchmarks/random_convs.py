@@ -84,8 +84,9 @@ def _contests(x, kernel, settings):
 
 
 def compiled(function, arrays, settings):
-    compiled = jax.jit(lambda *arrays: function(*arrays, **settings)).lower(*arrays).compile()
-    return lambda: jax.block_until_ready(compiled(*arrays))
+    """A call of the compiled function on the arrays, which waits for the result."""
+    program = jax.jit(lambda *arrays: function(*arrays, **settings)).lower(*arrays).compile()
+    return lambda: jax.block_until_ready(program(*arrays))
 
 
 if __name__ == "__main__":

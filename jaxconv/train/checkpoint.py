@@ -221,6 +221,7 @@ class Checkpoints:
             body = read_manifest(self._folder(step))
             if not body["about"]["metrics"]:
                 write_body(self._folder(step), {**body, "about": {**body["about"], "metrics": dict(metrics)}})
+                self._prune()
         except DamagedError as error:
             self._say(f"the checkpoint of step {step} is damaged: {error}")
         except OSError as error:

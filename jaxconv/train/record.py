@@ -36,6 +36,7 @@ class Records:
 
     Attributes:
         evaluated: the last step whose evaluation had been recorded before, 0 if there is none.
+        measured: what that evaluation gave.
 
     Raises:
         RunError: if `metrics.jsonl` cannot be read.
@@ -105,12 +106,11 @@ class Records:
     def _open(self, step: int) -> None:
         folder, null = self._directory, Path(os.devnull)
         metrics, timing = (null, null) if folder is None else (folder / "metrics.jsonl", folder / "timing.jsonl")
-        self._before = set[tuple[int, str]]()
+        rows = [] if folder is None else _keep_until(metrics, step, split=str)
+        self._before = {(row["step"], row["split"]) for row in rows}
         if folder is not None:
-            rows = _keep_until(metrics, step, split=str)
-            self._before = {(row["step"], row["split"]) for row in rows}
             self._keep_timing(timing, step)
-        self.evaluated = max((at for at, split in self._before if split == "eval"), default=0)
+        self.evaluated, self.measured = _last_evaluation(rows)
         self._metrics, self._timing = _Lines(metrics), _Lines(timing)
         self._events = _Events(folder, step, self._say)
 
@@ -200,6 +200,11 @@ class _Events:
         except OSError as error:
             self._writer = None
             self._say(f"TensorBoard's events end here ({error.strerror}); metrics.jsonl has all numbers.")
+
+
+def _last_evaluation(rows: Iterable[Mapping[str, Any]]) -> tuple[int, dict[str, Any]]:
+    last = max((row for row in rows if row["split"] == "eval"), key=lambda row: row["step"], default={"step": 0})
+    return last["step"], {name: value for name, value in last.items() if name not in ("step", "split")}
 
 
 def _keep_until(path: Path, step: int, **expected: type) -> list[dict[str, Any]]:

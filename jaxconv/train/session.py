@@ -79,7 +79,10 @@ class Session:
         metrics: dict[str, float | int] = {}
         for epoch in range(1, e.epochs + 1):
             end, step = e.epoch_end(epoch), int(state.step)
-            if end < step or end == step <= evaluated:
+            if end < step:
+                continue
+            if end == step <= evaluated:
+                self._save(state, self.records.measured)  # the checkpoint may lack what was measured
                 continue
             state = self._epoch(state, epoch, end, left_out)
             if not self.trainer.is_finite(state):

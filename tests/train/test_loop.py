@@ -11,6 +11,8 @@ import pytest
 from train.conftest import stripes
 
 from jaxconv.train import Preprocess, RunError, Saving, Stopped, fit
+from jaxconv.train.checkpoint import Checkpoints
+from jaxconv.train.manifest import read_manifest
 from jaxconv.train.trainer import Trainer
 
 
@@ -198,3 +200,31 @@ def test_the_best_stays_when_a_run_was_stopped_while_it_was_measured(make_experi
     assert kept[0] == kept[1]
     for name in ("metrics.jsonl", "result.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
+
+
+def test_the_best_stays_when_a_run_died_between_its_row_and_its_checkpoint(make_experiment, tmp_path, monkeypatch):
+    saving = Saving(keep=1, keep_best="loss")
+    fit(make_experiment(), tmp_path / "whole", progress=False, saving=saving)
+    evaluate, measured = Trainer.evaluate, Checkpoints._measured
+
+    def asked(self, state, *, beat):
+        if int(state.step) == 10:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, state, beat=beat)
+
+    def dies(self, step, metrics):
+        raise RuntimeError("struck by the test")
+
+    monkeypatch.setattr(Trainer, "evaluate", asked)
+    with pytest.raises(Stopped, match="saved at step 10"):
+        fit(make_experiment(), tmp_path / "cut", progress=False, saving=saving)
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    monkeypatch.setattr(Checkpoints, "_measured", dies)
+    with pytest.raises(RuntimeError, match="struck"):
+        fit(make_experiment(), tmp_path / "cut", progress=False, saving=saving)
+    monkeypatch.setattr(Checkpoints, "_measured", measured)
+    fit(make_experiment(), tmp_path / "cut", progress=False, saving=saving)
+    folders = [tmp_path / name / "checkpoints" for name in ("whole", "cut")]
+    manifests = [read_manifest(folder / "10")["about"] for folder in folders]
+    assert manifests[0] == manifests[1] and manifests[0]["metrics"]
+    assert [[path.name for path in folder.iterdir()] for folder in folders] == [["10"], ["10"]]

@@ -58,8 +58,9 @@ def report(experiment: Experiment, result: Result) -> None:
     table.add_row("epochs, steps", f"{experiment.epochs}, {result.steps:,}")
     if result.images_per_second:
         table.add_row("training speed", f"{result.images_per_second:,.0f} images/s")
-        table.add_row("time", f"{result.seconds:.1f} s, of which {result.compile_seconds:.1f} s until the first step")
-    else:
+    if result.params is None:
         table.add_row("time", "this run had been finished before: nothing was left to do")
+    else:
+        table.add_row("time", f"{result.seconds:.1f} s, of which {result.compile_seconds:.1f} s until the first step")
     show(table)
     print(f"run directory: {result.directory}")

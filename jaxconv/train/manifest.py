@@ -39,7 +39,7 @@ def write_manifest(folder: Path, arrays: Mapping[str, np.ndarray], about: Mappin
 def write_body(folder: Path, body: Mapping[str, Any]) -> None:
     """Put a manifest into a folder, whole or not at all, in the place of one that is there."""
     partial = folder / (NAME + ".partial")
-    partial.write_text(json.dumps({"digest": _text_digest(body), "body": body}, indent=1) + "\n")
+    partial.write_text(json.dumps({"digest": text_digest(body), "body": body}, indent=1) + "\n")
     _flushed_digest(partial)
     partial.replace(folder / NAME)
 
@@ -55,7 +55,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         body, digest = stored["body"], stored["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"{folder / NAME} cannot be read ({error}).") from error
-    if _text_digest(body) != digest:
+    if text_digest(body) != digest:
         raise DamagedError(f"{folder / NAME} is not what was written: its digest differs.")
     return body
 
@@ -101,7 +101,8 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _text_digest(body: Mapping[str, Any]) -> str:
+def text_digest(body: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, however they are laid out in a file."""
     return _digest(json.dumps(body, sort_keys=True).encode())
 
 

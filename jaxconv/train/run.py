@@ -2,7 +2,7 @@
 
 command.txt        the command, a line for each (re)start
 run.json           `settings` (what defines the run), `record` (how to build the model again) and `experiment` (what
-                   the experiment itself knows of its data and numbers)
+                   the experiment itself knows of its data and numbers), with the `digest` of the three
 environment.json   versions, device, commit
 metrics.jsonl      losses and accuracies: equal bits for equal settings
 timing.jsonl       images per second at the same steps
@@ -30,6 +30,7 @@ from jaxconv.data.atomic import create_text, write_text
 from jaxconv.data.stored import read_object
 from jaxconv.train.differences import differences
 from jaxconv.train.environment import environment
+from jaxconv.train.manifest import text_digest
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems answer that know no locks: buckets, Lustre mounted without them."""
@@ -77,6 +78,9 @@ class Run:
                 f"run.json, metrics.jsonl and checkpoints/."
             )
         content = read_object(path, RunError, settings=dict, record=dict)
+        digest = content.pop("digest", None)  # earlier versions wrote none
+        if digest is not None and digest != text_digest(content):
+            raise RunError(f"{path} is damaged: it is not what was written, its digest differs.")
         experiment = content.get("experiment")
         known = experiment if isinstance(experiment, dict) else {}  # earlier versions wrote none
         return cls(Path(directory), content["settings"], content["record"], known)
@@ -102,10 +106,11 @@ class Run:
                 "it is left as it is."
             )
         parts = {"settings": dict(settings), "record": dict(record), "experiment": dict(experiment or {})}
+        parts = json.loads(json.dumps(parts))
         if not (path / "run.json").exists():
-            _create(path, parts)
+            _create(path, {**parts, "digest": text_digest(parts)})
         run = cls.open(path)
-        _require_equal(run, **json.loads(json.dumps(parts)))
+        _require_equal(run, **parts)
         return run
 
     @contextmanager

@@ -33,6 +33,12 @@ def test_prints_progress_and_a_table(tmp_path, capsys):
     assert re.search(r"time +│ \d+\.\d s, of which \d+\.\d s until the first step", output)
 
 
+def test_a_run_of_one_step_had_not_been_finished_before(tmp_path, capsys):
+    assert main(["train", *ARGUMENTS, "--epochs", "1", "--batch-size", "1437", "--out", str(tmp_path / "run")]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"time +│ \d+\.\d s, of which", output) and "finished before" not in output
+
+
 def test_another_configuration_is_refused(run, capsys):
     assert main(["train", *ARGUMENTS, "--seed", "5", "--out", str(run)]) == 2
     assert "another configuration (seed: 0 there, 5 now)" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The run directory keeps what defines a run and refuses everything else."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -91,6 +92,20 @@ def test_where_there_are_no_locks_the_run_goes_on_and_says_so(tmp_path, monkeypa
     with Run.start(tmp_path, {}, {}).held():
         assert "cannot be locked (No locks available)" in capsys.readouterr().err
     assert "see to it that no other process trains there" in (tmp_path / "incidents.jsonl").read_text()
+
+
+def test_a_flipped_bit_in_the_description_is_damage(tmp_path):
+    Run.start(tmp_path, {"seed": 1}, {"name": "é", "preprocess": {"mean": [0.13]}}, {"epochs": 3})
+    path = tmp_path / "run.json"
+    content, accepted = path.read_bytes(), []
+    for place in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with contextlib.suppress(RunError):
+            accepted.append(Run.open(tmp_path))
+    path.write_bytes(content)
+    assert set(map(str, accepted)) == {str(Run.open(tmp_path))}  # spaces became others
 
 
 def test_what_is_no_run_is_refused_with_what_was_expected(tmp_path):

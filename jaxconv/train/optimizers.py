@@ -85,13 +85,18 @@ OPTIMIZERS: dict[str, Optimizer] = {
 }
 
 
+def _warmup(total: int) -> int:
+    """Steps of the warm-up, at least one: but a run of a single step, which would be taken at rate zero, has none."""
+    return min(max(1, round(WARMUP * total)), total - 1)
+
+
 def _cosine(total: int, peak: float) -> optax.Schedule:
-    warmup = max(1, round(WARMUP * total))
+    warmup = _warmup(total)
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup, max(total, warmup + 1))
 
 
 def _linear(total: int, peak: float) -> optax.Schedule:
-    warmup = max(1, round(WARMUP * total))
+    warmup = _warmup(total)
     rise, fall = (
         optax.linear_schedule(0.0, peak, warmup),
         optax.linear_schedule(peak, 0.0, max(total - warmup, 1)),
@@ -100,7 +105,8 @@ def _linear(total: int, peak: float) -> optax.Schedule:
 
 
 def _steps(total: int, peak: float) -> optax.Schedule:
-    return optax.piecewise_constant_schedule(peak, {total // 3: 0.1, 2 * total // 3: 0.1})
+    first, second = max(1, total // 3), max(2, 2 * total // 3)  # the first step is taken at the peak
+    return optax.piecewise_constant_schedule(peak, {first: 0.1, second: 0.1})
 
 
 SCHEDULES: dict[str, Schedule] = {

@@ -62,6 +62,17 @@ def test_schedules_stay_between_zero_and_the_peak(name, total):
     assert all(0 <= rate <= 0.3 + 1e-7 for rate in rates)
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_run_of_one_step_learns_at_the_peak(name):
+    assert float(make_schedule(name, 1, 0.3)(0)) == pytest.approx(0.3)
+
+
+def test_short_runs_have_each_third_as_far_as_they_go():
+    for total, rates in ((2, [1, 0.1]), (3, [1, 0.1, 0.01]), (4, [1, 0.1, 0.01, 0.01])):
+        schedule = make_schedule("steps", total, 1.0)
+        assert [float(schedule(step)) for step in range(total)] == pytest.approx(rates)
+
+
 def test_the_course_of_each_schedule():
     assert [float(make_schedule("constant", 100, 0.3)(s)) for s in (0, 99)] == pytest.approx([0.3, 0.3])
     for name in ("cosine", "linear"):

@@ -20,13 +20,13 @@ def dataset(channels: int = 1, labels=LABELS) -> jaxconv.Dataset:
     return jaxconv.Dataset.from_arrays(np.repeat(IMAGES, channels, -1), labels)
 
 
+def apply(params, stats, x, **_):
+    return x.mean((1, 2)) @ params["kernel"], stats
+
+
 def experiment(**changes) -> Experiment:
     values = {
-        "model": lambda: (
-            lambda params, stats, x, **_: (x.mean((1, 2)) @ params["kernel"], stats),
-            {"kernel": KERNEL},
-            {},
-        ),
+        "model": lambda: (apply, {"kernel": KERNEL}, {}),
         "train_data": dataset(),
         "eval_data": dataset(),
         "preprocess": Preprocess(mean=(0.5,), std=(0.5,)),
@@ -67,7 +67,37 @@ MISTAKES = {
         *(lambda: experiment(preprocess=Preprocess(mean=(0.5,) * 3, std=(0.5,) * 3)), ValueError),
         r"preprocess has one mean a channel; got 3 for 1",
     ),
-    "std of 0": (lambda: Preprocess(mean=(0.5,), std=(0.0,)), ValueError, r"std must be positive; got \(0.0,\)"),
+    "no schedule": (
+        *(lambda: fitted("out", schedule=lambda total: 0.1), TypeError),
+        r"schedule must give the learning rate as a function of the step; got 0.1",
+    ),
+    "no optimizer": (
+        *(lambda: fitted("out", optimizer=lambda schedule: 0.1), TypeError),
+        r"optimizer must give an optax transformation; got 0.1",
+    ),
+    "no functional model": (
+        *(lambda: fitted("out", model=lambda: KERNEL), TypeError),
+        r"model must give \(apply, params, batch_stats\), .*; got a ndarray",
+    ),
+    "too few logits": (
+        *(lambda: fitted("out", model=lambda: (apply, {"kernel": KERNEL[:, :2]}, {})), ValueError),
+        r"model must give one logit a class: for 2 images shape \(2, 3\); got shape \(2, 2\)",
+    ),
+    "a loss that measures nothing": (
+        *(lambda: fitted("out", loss=lambda logits, labels: logits.mean()), TypeError),
+        r"unexpected keyword argument 'where'",
+    ),
+    "settings of NumPy": (
+        *(lambda: fitted("out", settings={"rate": np.float32(0.1)}), TypeError),
+        r"settings and record must be JSON values: Object of type float32",
+    ),
+    "settings of nan": (lambda: fitted("out", settings={"rate": np.nan}), ValueError, r"must be JSON values: .*nan"),
+    "mean of nan": (lambda: Preprocess(mean=(np.nan,), std=(1.0,)), ValueError, r"mean must be finite; got \(nan,\)"),
+    "std of 0": (
+        lambda: Preprocess(mean=(0.5,), std=(0.0,)),
+        ValueError,
+        r"std must be positive and finite; got \(0.0,\)",
+    ),
     "size of 0": (
         *(lambda: Preprocess(mean=(0.5,), std=(1.0,), size=(0, 3)), ValueError),
         r"size must be positive; got \(0, 3\)",
@@ -139,6 +169,11 @@ WRONG_TYPES = {
     "replace(experiment, batch_size=2.0)": "TypeError: batch_size must be a whole number; got 2.0.",
     "replace(experiment, devices=1.5)": "TypeError: devices must be a whole number; got 1.5.",
     "replace(experiment, seed=None)": "TypeError: seed must be a whole number; got None.",
+    "replace(experiment, workers='2')": "TypeError: workers must be a whole number; got '2'.",
+    "type(replace(experiment, epochs=np.int64(2)).total_steps)": "accepted: <class 'int'>",
+    "replace(experiment, optimizer=0.1)": "TypeError: optimizer must be a function; got 0.1.",
+    "Preprocess(mean=0.5, std=0.5)": "ValueError: mean and std need one number a channel; got 0.5 and 0.5.",
+    "Preprocess(mean=(0.5,), std=(1.0,), size=8)": "ValueError: size must be (height, width); got 8.",
     "Saving(keep=1.5)": "TypeError: keep must be a whole number; got 1.5.",
     "Saving(every=5)": "ValueError: save_every must be steps such as 500 or seconds such as 60s; got 5.",
     "Saving(on_error='ignore')": "ValueError: on_save_error must be one of stop, continue; got ignore.",
@@ -154,8 +189,9 @@ UNCHECKED = """
 import json, sys
 from dataclasses import replace
 import jaxconv
+import numpy as np
 from jaxconv.cli.knobs import Knobs, build_experiment
-from jaxconv.train import Saving
+from jaxconv.train import Preprocess, Saving
 experiment, said = build_experiment(Knobs(model="nielsen_conv1")), {}
 for call in json.load(sys.stdin):
     try:

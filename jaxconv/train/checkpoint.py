@@ -159,6 +159,8 @@ class Checkpoints:
         return step, filled(params, which), filled(batch_stats, "batch_stats")
 
     def _newest(self, *, set_aside: bool) -> tuple[int, Mapping[str, Any]]:
+        if set_aside:  # only the run itself does; a run that is over but for its result saves no more
+            self._clean()
         for step in reversed(self.steps()):
             try:
                 return step, self._read(step)

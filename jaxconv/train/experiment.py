@@ -48,7 +48,7 @@ class Experiment:
 
     Raises:
         ValueError: if a number lies outside its range; the message names the field.
-        TypeError: if a number that is counted is no whole one.
+        TypeError: if a number that is counted is no whole one, or a function none.
     """
 
     model: Callable[[], Functional]
@@ -70,10 +70,16 @@ class Experiment:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "seed", "devices"):
-            absent = name == "devices" and self.devices is None
-            if not absent and not isinstance(getattr(self, name), int | np.integer):
-                raise TypeError(f"{name} must be a whole number; got {getattr(self, name)!r}.")
+        for name in ("epochs", "batch_size", "seed", "devices", "workers", "max_bad_images"):
+            value = getattr(self, name)
+            if name == "devices" and value is None:
+                continue
+            if not isinstance(value, int | np.integer):
+                raise TypeError(f"{name} must be a whole number; got {value!r}.")
+            object.__setattr__(self, name, int(value))  # what follows from it goes into JSON
+        for name in ("model", "preprocess", "schedule", "optimizer", "loss"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{name} must be a function; got {getattr(self, name)!r}.")
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
@@ -120,9 +126,9 @@ class Experiment:
     def described(self) -> dict[str, Any]:
         """What this object itself knows of what the run computes, as JSON values; not where it does so."""
         return {
-            "epochs": int(self.epochs),
-            "batch_size": int(self.batch_size),
-            "seed": int(self.seed),
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
             "ema_decay": None if self.ema_decay is None else float(self.ema_decay),
             "train_data": _described(self.train_data),
             "eval_data": _described(self.eval_data),

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -31,10 +32,14 @@ class Preprocess:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std):
+        if np.ndim(self.mean) != 1 or np.shape(self.mean) != np.shape(self.std):
             raise ValueError(f"mean and std need one number a channel; got {self.mean} and {self.std}.")
-        if not all(s > 0 for s in self.std):
-            raise ValueError(f"std must be positive; got {self.std}.")
+        if not all(map(np.isfinite, self.mean)):
+            raise ValueError(f"mean must be finite; got {self.mean}.")
+        if not all(0 < s < np.inf for s in self.std):
+            raise ValueError(f"std must be positive and finite; got {self.std}.")
+        if self.size is not None and np.shape(self.size) != (2,):
+            raise ValueError(f"size must be (height, width); got {self.size}.")
         if self.size is not None and min(self.size) < 1:
             raise ValueError(f"size must be positive; got {self.size}.")
         if self.dtype not in DTYPES:

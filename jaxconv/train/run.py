@@ -96,6 +96,8 @@ class Run:
         """A new run in an empty or absent directory, or the one that is there if its description is equal.
 
         Raises:
+            TypeError: if a value is none of JSON's.
+            ValueError: likewise, of a number that is not finite.
             RunError: if the directory holds something else, or a run of another description; the message names what
                 differs.
         """
@@ -106,7 +108,10 @@ class Run:
                 "it is left as it is."
             )
         parts = {"settings": dict(settings), "record": dict(record), "experiment": dict(experiment or {})}
-        parts = json.loads(json.dumps(parts))
+        try:
+            parts = json.loads(json.dumps(parts, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"settings and record must be JSON values: {error}.") from error
         if not (path / "run.json").exists():
             _create(path, {**parts, "digest": text_digest(parts)})
         run = cls.open(path)

@@ -10,6 +10,7 @@ from jaxconv.data import Batch, Dataset, Loader, batch_indices, batches
 from jaxconv.train.bad_images import BadImages
 from jaxconv.train.evaluate import evaluate
 from jaxconv.train.experiment import Experiment
+from jaxconv.train.functions import made
 from jaxconv.train.parallel import (
     compile_evaluation,
     compile_step,
@@ -43,16 +44,16 @@ class Trainer:
         is_finite: `state -> bool`.
 
     Raises:
-        ValueError: if the batch size is no multiple of the number of devices, or there are too few devices.
+        ValueError: if the batch size is no multiple of the number of devices, there are too few devices, or a function
+            of the experiment gives something else than it must, see `functions.made`.
+        TypeError: likewise.
     """
 
     def __init__(self, experiment: Experiment, *, skip_nonfinite: bool = False) -> None:
         self.experiment = e = experiment
         self.mesh = data_mesh(e.devices)
         require_divisible(e.batch_size, self.mesh)
-        self.schedule = e.schedule(e.total_steps)
-        self._optimizer = e.optimizer(self.schedule)
-        self._apply, self._params, self._batch_stats = e.model()
+        (self._apply, self._params, self._batch_stats), self.schedule, self._optimizer = made(e)
         data = e.train_data
         self.bad_images = BadImages(e.max_bad_images)
         self._loader = Loader((data, e.eval_data), workers=e.workers)

@@ -161,6 +161,18 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["8"]
 
 
+def test_it_is_removed_where_nothing_is_saved_any_more(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(make_state(8))
+    (tmp_path / "7.partial" / "state").mkdir(parents=True)
+    with Checkpoints(tmp_path) as checkpoints:
+        state = make_state()
+        checkpoints.restore_network(state.params, state.batch_stats)  # of another process, perhaps
+        assert (tmp_path / "7.partial").exists()
+        checkpoints.restore(state)
+    assert [path.name for path in tmp_path.iterdir()] == ["8"]
+
+
 def test_the_best_stays(tmp_path):
     for metric, best in (("accuracy", 2), ("loss", 3)):
         with Checkpoints(tmp_path / metric, keep=1, keep_best=metric) as checkpoints:

@@ -11,7 +11,7 @@ left_out.jsonl     the steps that `--on-nan rollback` passes over, with the reas
 bad_images.jsonl   the images that cannot be used, if there are any, with the reasons; see `bad_images.py`
 events.out.*       the same for TensorBoard
 checkpoints/       see `checkpoint.py`
-result.json        the final numbers; its presence says that the run is finished
+result.json        the final numbers with their digest; its presence says that the run is finished
 """
 
 import errno
@@ -78,9 +78,7 @@ class Run:
                 f"run.json, metrics.jsonl and checkpoints/."
             )
         content = read_object(path, RunError, settings=dict, record=dict)
-        digest = content.pop("digest", None)  # earlier versions wrote none
-        if digest is not None and digest != text_digest(content):
-            raise RunError(f"{path} is damaged: it is not what was written, its digest differs.")
+        content = _checked(path, content)
         experiment = content.get("experiment")
         known = experiment if isinstance(experiment, dict) else {}  # earlier versions wrote none
         return cls(Path(directory), content["settings"], content["record"], known)
@@ -113,7 +111,7 @@ class Run:
         except (TypeError, ValueError) as error:
             raise type(error)(f"settings and record must be JSON values: {error}.") from error
         if not (path / "run.json").exists():
-            _create(path, {**parts, "digest": text_digest(parts)})
+            _create(path, parts)
         run = cls.open(path)
         _require_equal(run, **parts)
         return run
@@ -152,14 +150,15 @@ class Run:
     @property
     def result(self) -> dict[str, Any] | None:
         """The final numbers, or None while the run is unfinished; the last checkpoint gives a damaged file again."""
+        path = self.directory / "result.json"
         try:
-            return read_object(self.directory / "result.json", steps=int)
+            return _checked(path, read_object(path, steps=int))
         except (FileNotFoundError, ValueError):
             return None
 
     def finish(self, numbers: Mapping[str, Any]) -> None:
         """Store the final numbers, which marks the run as finished."""
-        write_text(self.directory / "result.json", _json(numbers))
+        write_text(self.directory / "result.json", _json_with_digest(numbers))
 
     def note_start(self) -> None:
         """Record this process: its command, versions, device and commit."""
@@ -183,7 +182,7 @@ def _create(directory: Path, content: Mapping[str, Any]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            create_text(directory / "run.json", _json(content))
+            create_text(directory / "run.json", _json_with_digest(content))
     except WRONG_PATHS as error:
         raise RunError(f"out must be a directory that can be written; {directory}: {error.strerror}.") from error
 
@@ -207,6 +206,18 @@ def _require_equal(
             f"{run.directory} holds a run with another configuration ({'; '.join(rows)}). "
             "Give the same values to continue it, or another directory."
         )
+
+
+def _checked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """What a file holds beside its digest; earlier versions wrote none."""
+    values = {name: value for name, value in content.items() if name != "digest"}
+    if content.get("digest", text_digest(values)) != text_digest(values):
+        raise RunError(f"{path} is damaged: it is not what was written, its digest differs.")
+    return values
+
+
+def _json_with_digest(content: Mapping[str, Any]) -> str:
+    return _json({**content, "digest": text_digest(content)})
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -132,6 +132,18 @@ def test_a_damaged_result_is_none(tmp_path, content):
     assert started.result is None
 
 
+def test_a_result_with_a_flipped_bit_is_none(tmp_path):
+    run = Run.start(tmp_path, {}, {})
+    run.finish({"steps": 7, "accuracy": 0.5})
+    content = (tmp_path / "result.json").read_bytes()
+    (tmp_path / "result.json").write_bytes(content.replace(b"accuracy", b"accurac9"))
+    assert run.result is None
+    (tmp_path / "result.json").write_bytes(content.replace(b"0.5", b"0.7"))
+    assert run.result is None
+    (tmp_path / "result.json").write_text('{"steps": 7, "accuracy": 0.5}')  # as an earlier version wrote it
+    assert run.result == {"steps": 7, "accuracy": 0.5}
+
+
 def test_a_start_is_noted(tmp_path):
     started = Run.start(tmp_path, {}, {})
     started.note_start()

@@ -60,6 +60,11 @@ def _answer(command: Callable[[], int]) -> tuple[int, bool]:
     except MemoryError as error:
         print(f"jaxconv: error: the memory is full. {error}".rstrip(), file=sys.stderr)
         return FAILED, False
+    except ModuleNotFoundError as error:
+        if error.name is not None:  # Python's own: this installation is broken
+            raise
+        print(f"jaxconv: error: {error}", file=sys.stderr)
+        return USAGE, False
     except (ValueError, FloatingPointError, OSError, PeerLostError) as error:
         _drop_output()
         print(f"jaxconv: error: {named_as_flag(str(error))}", file=sys.stderr)

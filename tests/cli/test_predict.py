@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import jax
@@ -212,6 +213,13 @@ def test_a_published_network_at_another_size(weights, digits, capsys):
 def test_mistakes_about_networks(digits, arguments, message, capsys):
     assert main(["predict", arguments[0], str(digits[0]), *arguments[1:]]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_what_is_not_installed_is_one_line(digits, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["predict", "resnet50.a1_in1k", str(digits[0] / "0.png")]) == 2
+    error = capsys.readouterr().err
+    assert "pip install 'jaxconv[pretrained]'" in error and error.count("\n") == 1
 
 
 def test_a_run_has_its_own_weights(run, digits, capsys):

@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _imported(arguments: list[str]) -> Callable[[], int]:
     """The command line, once everything that takes seconds to import has been."""
+    import warnings
+
     import tyro
 
     from jaxconv.cli.bench import bench
@@ -33,6 +35,7 @@ def _imported(arguments: list[str]) -> Callable[[], int]:
     from jaxconv.cli.users import answer
 
     keep_programs()
+    warnings.filterwarnings("ignore", module="PIL")  # of a photograph's notes and its size; no file is named
     commands = {
         **{"train": train, "eval": evaluate, "predict": predict},
         **{"summary": summary, "list": list_, "convert": convert, "bench": bench},

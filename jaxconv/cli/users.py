@@ -1,5 +1,6 @@
 """What a user sees of a mistake: one line and an exit code, not a traceback."""
 
+import os
 import re
 import signal
 import sys
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 
 import jax
 
-from jaxconv.cli.codes import FAILED, INTERRUPTED, PREEMPTED, USAGE
+from jaxconv.cli.codes import FAILED, INTERRUPTED, PREEMPTED, UNREAD, USAGE
 from jaxconv.models import MODELS
 from jaxconv.train import Stopped
 from jaxconv.train.processes import PeerLostError, is_final, leave
@@ -20,6 +21,7 @@ def answer(command: Callable[[], int]) -> int:
     0: done. 1: what may go well another time: a full disk, no network, no memory, an error of the machine or the
     program (with its traceback); also, a part could not be done: an image, a network. 2: a mistake in the call, its
     data or its numbers, which fails again. 42: stopped by SIGTERM, state saved. 130: stopped by SIGINT, state saved.
+    141: nobody reads the output any more, as after `| head -1`; nothing is said about it.
 
     One of several processes ends at once after an error: the others wait for it, and would wait for ever.
     """
@@ -41,7 +43,14 @@ def answer(command: Callable[[], int]) -> int:
 def _answer(command: Callable[[], int]) -> tuple[int, bool]:
     """The exit code, and whether all processes of a run come to it together."""
     try:
-        return command(), True
+        try:
+            return command(), True
+        finally:
+            if sys.stdout is not None:  # it is closed
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return UNREAD, False
     except Stopped as stop:
         print(f"{stop}. The same command with --out on this directory continues it.", file=sys.stderr)
         return (PREEMPTED if stop.signal == signal.SIGTERM else INTERRUPTED), True
@@ -51,9 +60,25 @@ def _answer(command: Callable[[], int]) -> tuple[int, bool]:
     except MemoryError as error:
         print(f"jaxconv: error: the memory is full. {error}".rstrip(), file=sys.stderr)
         return FAILED, False
+    except ModuleNotFoundError as error:
+        if error.name is not None:  # Python's own: this installation is broken
+            raise
+        print(f"jaxconv: error: {error}", file=sys.stderr)
+        return USAGE, False
     except (ValueError, FloatingPointError, OSError, PeerLostError) as error:
+        _drop_output()
         print(f"jaxconv: error: {named_as_flag(str(error))}", file=sys.stderr)
         return (USAGE if is_final(error) else FAILED), False
+
+
+def _drop_output() -> None:
+    """Let go of output that cannot be written: Python would try again at the end, and complain once more."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from jaxconv.data.progress import say
 
@@ -54,17 +55,31 @@ def locked(path: Path, *, waiting_for: str) -> Iterator[None]:
     Args:
         path: the lock's file; it is made and stays.
         waiting_for: what the other process does, printed when this one has to wait for it.
+
+    Raises:
+        OSError: if nothing can be written there; all locks are in jaxconv's cache, which can be put elsewhere.
     """
     import fcntl
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with _opened(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say(f"Waiting for another process: {waiting_for}.", shown=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a")
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        told = type(error)(f"JAXCONV_CACHE must name a folder where one may write; {path.parent}: {error.strerror}.")
+        told.errno = error.errno
+        raise told from error
 
 
 @contextmanager

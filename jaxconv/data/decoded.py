@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,8 +24,10 @@ from jaxconv.data.usable import Without, read_usable
 DECODED_LIMIT_BYTES = 8 * 2**30
 """A split that would be larger than this is not kept decoded: its images are decoded on access."""
 
-_FORMAT = 2
+_FORMAT = 3
 _CHUNK = 64
+_READ_BYTES = 2**22
+_LONGEST_LABEL = 50  # of up to four bytes each; a name of a file has at most 255
 
 BadImages = Literal["replace", "leave out"]
 """What becomes of an example that cannot be used: another one in its place, or nothing."""
@@ -36,8 +39,8 @@ def open_split(
     """Opens a split, and decodes it if that has not been done for the files as they are now.
 
     What was decoded is in a folder of jaxconv's cache: `images.npy`, `labels.npy` and `manifest.json`, which
-    names the source, its fingerprint, the examples that cannot be used, and the lengths of the other two. The folder
-    appears when it is complete, and is made again when the manifest does not describe it or the source.
+    names the source, its fingerprint, the examples that cannot be used, and the lengths and checksums of the other two.
+    The folder appears when it is complete, and is made again when the manifest does not describe it or the source.
 
     A split to train on keeps its length and its order whatever cannot be used, so the examples of every other step
     stay as they are. In a split to measure on nothing may count twice, so all of it is decoded here once, also where
@@ -60,7 +63,7 @@ def open_split(
     key = {**records.key(), "image_size": image_size, "bad_images": bad_images}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     label = re.sub(r"[^\w.-]+", "_", f"{records.name}-{records.split}")
-    folder = cache_dir() / "decoded" / f"{label}-{digest[:12]}"
+    folder = cache_dir() / "decoded" / f"{label[-_LONGEST_LABEL:]}-{digest[:12]}"
     identity = {
         "format": _FORMAT,
         "key": key,
@@ -104,11 +107,28 @@ def _opened(records: Records, folder: Path, manifest: dict[str, Any], progress: 
 def _valid_manifest(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest, if it describes this source and these files."""
     try:
-        manifest = read_object(folder / "manifest.json", sizes=dict, identity=dict)
-        complete = all((folder / file).stat().st_size == size for file, size in manifest["sizes"].items())
+        manifest = read_object(
+            folder / "manifest.json", identity=dict, shape=list, streamed=bool, classes=list, bad=dict, files=dict
+        )
+        if manifest["identity"] != identity:
+            return None
+        whole = all(_length_and_checksum(folder / file, known) == known for file, known in manifest["files"].items())
     except (FileNotFoundError, ValueError):
         return None
-    return manifest if complete and manifest["identity"] == identity else None
+    return manifest if whole else None
+
+
+def _length_and_checksum(path: Path, known: list[int] | None = None) -> list[int]:
+    """Length in bytes and CRC-32 of a file; the second takes half a second a gigabyte, and waits for the right length.
+
+    A flipped bit would be trained on without a word, and zeros that a power failure leaves are no array at all.
+    """
+    length, checksum = path.stat().st_size, 0
+    if known is None or known[:1] == [length]:
+        with path.open("rb") as file:
+            while chunk := file.read(_READ_BYTES):
+                checksum = zlib.crc32(chunk, checksum)
+    return [length, checksum]
 
 
 def _write(
@@ -133,7 +153,7 @@ def _write(
         "streamed": streamed,
         "classes": records.classes,
         "bad": {str(position): bad[position] for position in sorted(bad)},
-        "sizes": {file: (work / file).stat().st_size for file in files},
+        "files": {file: _length_and_checksum(work / file) for file in files},
     }
     (work / "manifest.json").write_text(json.dumps(manifest, indent=1))
     return manifest

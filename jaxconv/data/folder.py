@@ -76,6 +76,11 @@ class ImageFolder:
         }
         self.__dict__.update({**state, "splits": splits})
 
+    @property
+    def name(self) -> str:
+        """The name of the folder, also where it was given as `.` or `..`."""
+        return os.path.basename(os.path.abspath(self.root))
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of the names, sizes and times of all images."""
@@ -102,7 +107,7 @@ class ImageFolder:
         """
         paths = [path for files in self.splits.values() for path, _ in files]
         with (
-            track(f"Looking at {self.root.name}", len(paths), unit="images", shown=progress) as advance,
+            track(f"Looking at {self.name}", len(paths), unit="images", shown=progress) as advance,
             ThreadPoolExecutor() as pool,
         ):
             found = set()
@@ -136,7 +141,7 @@ class FolderRecords:
     @property
     def name(self) -> str:
         """The name of the folder."""
-        return self.folder.root.name
+        return self.folder.name
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -181,7 +186,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
     `Train` alone is a class, as of vehicles; of `val` and `Val` the one in small letters counts.
     """
-    names = sorted((e.name for e in os.scandir(root) if e.is_dir()), reverse=True)  # small letters come first
+    names = sorted(_folders_in(root), reverse=True)  # small letters come first
     found: dict[str, str] = {}
     for name in names:
         found.setdefault(name.lower(), name)
@@ -191,8 +196,12 @@ def _split_folders(root: Path) -> dict[str, Path]:
     return {split: root / found[split] for split in ("train", *evaluation)}
 
 
+def _folders_in(folder: Path) -> list[str]:
+    return [entry.name for entry in os.scandir(folder) if os.path.isdir(entry)]  # a link to itself is none
+
+
 def _class_folders(folder: Path) -> tuple[str, ...]:
-    names = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
+    names = sorted(name for name in _folders_in(folder) if not name.startswith("."))
     if not names:
         raise ValueError(f"a data set in a folder has one folder a class; {folder} has none.")
     return tuple(names)

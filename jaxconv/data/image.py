@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings, in small letters, of what `list_images` takes for an image."""
 
-_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF: from 5 on, rows and columns are exchanged
+_ORIENTATION, _TURNED = 0x0112, range(5, 9)  # EXIF: in these, rows and columns are exchanged; there are 1 to 8
 _OF_THE_MACHINE = {
     errno.EIO,
     errno.EMFILE,
@@ -106,16 +106,21 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 
     Raises:
         ValueError: if it is no folder or holds no image.
+        OSError: if it or a folder in it cannot be listed: what lies there is not left out in silence.
     """
     if not os.path.isdir(folder):
         raise ValueError(f"{os.fspath(folder)} is not a folder.")
     found = []
-    for place, subfolders, files in os.walk(folder):
+    for place, subfolders, files in os.walk(folder, onerror=_raise):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [Path(place, f) for f in files if f.lower().endswith(EXTENSIONS) and not f.startswith(".")]
     if not found:
         raise ValueError(f"{os.fspath(folder)} holds no image; looked for names in {' '.join(EXTENSIONS)}.")
     return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def resize_images(images: UInt8[np.ndarray, "n h w c"], size: int) -> UInt8[np.ndarray, "n size size c"]:
@@ -143,7 +148,7 @@ def image_header(path: Path) -> tuple[int, int, int]:
         return image.height, image.width, 1 if image.mode == "L" else 3
     with open_image(path, str(path), header_only=True) as image:
         w, h = image.size
-        turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
         gray = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
         return (w, h, 1 if gray else 3) if turned else (h, w, 1 if gray else 3)
 
@@ -171,7 +176,7 @@ def open_image(source: Path | bytes, name: str, *, header_only: bool = False) ->
     from PIL import Image
 
     try:
-        if isinstance(source, Path) and source.exists() and not source.is_file():
+        if isinstance(source, Path) and os.path.exists(source) and not os.path.isfile(source):
             raise ImageError(f"{name}: an image is a file; this is none.")  # opening a pipe would wait for its writer
         with Image.open(_stream(source)) as image:
             if image.format == "PNG" and not header_only:
@@ -183,7 +188,7 @@ def open_image(source: Path | bytes, name: str, *, header_only: bool = False) ->
     except Exception as error:  # decoders raise whatever they stumble over: OSError, SyntaxError, struct.error ...
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             raise
-        if isinstance(source, Path) and source.is_file() and source.stat().st_size == 0:
+        if isinstance(source, Path) and os.path.isfile(source) and os.path.getsize(source) == 0:
             raise ImageError(f"{name}: an image file is not empty; this one has 0 bytes.") from error
         raise ImageError(f"{name}: not a readable image ({error}).") from error
 

@@ -99,7 +99,7 @@ def _records(name: str | os.PathLike[str], roots: list[Path], progress: bool) ->
     directory, passed_over = find_prepared(name, roots)
     if directory is not None:
         return _tfds_records(directory, name, progress)
-    if _base(name) not in ORIGINALS and Path(name).is_dir():
+    if (_base(name) not in ORIGINALS or "/" in name) and Path(name).is_dir():
         return _folder_records(name, progress)
     looked = "Looked for it, prepared, in " + ", ".join([*map(str, roots), *passed_over]) + "."
     _require_made_here(name)

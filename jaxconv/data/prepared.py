@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 
 from jaxconv.data.crop import covering
 from jaxconv.data.image import ImageError, open_image, to_array
+from jaxconv.data.stored import read_object
 
 DEFAULT_IMAGE_SIZE = 160
 """Side in pixels of the square that images of differing sizes are brought to: that of Imagenette's small form."""
@@ -121,7 +121,10 @@ class TfdsRecords:
     def _builder(self) -> Any:
         import tensorflow_datasets as tfds
 
-        return tfds.builder_from_directory(self.directory)
+        try:
+            return tfds.builder_from_directory(self.directory)
+        except ValueError as error:
+            raise ValueError(f"{self.directory} is damaged: TFDS cannot read what it describes ({error}).") from error
 
     @cached_property
     def _source(self) -> Any:
@@ -157,7 +160,7 @@ def _pick(features: Any, kind: type, supervised: Sequence[Any], usual: str) -> s
 
 def stored_splits(directory: Path) -> dict[str, int]:
     """The splits of a prepared data set and how many examples each has."""
-    info = json.loads((directory / "dataset_info.json").read_text())
+    info = read_object(directory / "dataset_info.json", splits=list)
     return {split["name"]: sum(map(int, split.get("shardLengths", []))) for split in info["splits"]}
 
 
@@ -174,7 +177,7 @@ def find_prepared(name: str, roots: list[Path]) -> tuple[Path | None, list[str]]
         alone can read.
 
     Raises:
-        ValueError: if several configs are prepared and none is the default.
+        ValueError: if several configs are prepared and none is the default, or a description is damaged.
     """
     match, passed_over = _NAME.fullmatch(name), []
     if match is None:
@@ -184,7 +187,7 @@ def find_prepared(name: str, roots: list[Path]) -> tuple[Path | None, list[str]]
         config = match["config"] or _only_config(folder)
         versions = _versions(folder / config if config else folder)
         for directory in [d for d in versions if match["version"] in (None, d.name)]:
-            if json.loads((directory / "dataset_info.json").read_text()).get("fileFormat") == "array_record":
+            if read_object(directory / "dataset_info.json").get("fileFormat") == "array_record":
                 return directory, []
             passed_over.append(f"{directory} is not in the array_record format.")
     return None, passed_over
@@ -217,7 +220,7 @@ def _only_config(folder: Path) -> str | None:
         return None
     default = folder / ".config" / "metadata.json"
     if len(configs) > 1 and default.exists():
-        stated = json.loads(default.read_text()).get("default_config_name")
+        stated = read_object(default).get("default_config_name")
         configs = [stated] if stated in configs else configs
     if len(configs) > 1:
         choices = ", ".join(f"{folder.name}/{config}" for config in configs)

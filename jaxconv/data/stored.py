@@ -20,7 +20,8 @@ def read_object(path: Path, error: type[ValueError] = ValueError, /, **expected:
     """
     found, what = _object(path.read_bytes(), expected)
     if found is None:
-        raise error(f"{path} is damaged: {what}. Expected an object with {' and '.join(expected)}.")
+        wanted = f" with {' and '.join(expected)}" if expected else ""
+        raise error(f"{path} is damaged: {what}. Expected an object{wanted}.")
     return found
 
 

@@ -193,7 +193,7 @@ def agreed(decide: Callable[[], Value], *, tell: bool = True) -> Value | None:
 def is_final(error: BaseException | None) -> bool:
     """Whether the same call would end in this error again."""
     numbered = isinstance(error, OSError) and error.errno in FINAL_NUMBERS
-    return numbered or (isinstance(error, FINAL_ERRORS) and not isinstance(error, PeerLostError))
+    return numbered or (isinstance(error, FINAL_ERRORS) and not isinstance(error, PeerLostError | ConnectionError))
 
 
 def gathered(text: str) -> list[str]:

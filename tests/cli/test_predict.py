@@ -1,9 +1,13 @@
 """`jaxconv predict` on files, folders and things that are no images."""
 
+import errno
+import io
 import json
 import os
 import re
 import shutil
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxconv.cli import main
+from jaxconv.cli import classifier, main, predict
 from jaxconv.data import imagenet_classes, load_dataset
 from jaxconv.models import create_model, model_info, save_weights
 
@@ -95,6 +99,63 @@ def test_mistakes_name_the_flag(run, digits, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_an_empty_name_is_not_the_folder_that_one_is_in(run, digits, monkeypatch, capsys):
+    monkeypatch.chdir(digits[0])
+    assert main(["predict", str(run), ""]) == 2
+    assert "got an empty name" in capsys.readouterr().err
+
+
+def test_an_image_without_rights_is_named_and_the_others_predicted(run, digits, tmp_path, monkeypatch, capsys):
+    there = Path.stat
+
+    def stat(self, **options):
+        if self.name == "secret.png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return there(self, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert main(["predict", str(run), str(tmp_path / "secret.png"), str(digits[0] / "0.png"), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1 and "1 of 2 images could not be predicted" in captured.err
+
+
+def test_images_are_read_as_they_are_needed(run, digits, monkeypatch, capsys):
+    """Of a large folder no more than a batch is kept, and the first lines come at once."""
+    events, printed, read = [], print, classifier.read_image
+    monkeypatch.setattr(classifier, "read_image", lambda *a, **k: events.append("read") or read(*a, **k))
+    monkeypatch.setattr("builtins.print", lambda *a, **k: events.append("print") or printed(*a, **k))
+    assert main(["predict", str(run), str(digits[0]), "--json", "--batch-size", "2"]) == 0
+    assert events == ["read", "read", "print", "print"] * 3
+
+
+def test_nothing_is_cut_off_on_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "44")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    predict._show([{"image": "pictures/holiday.jpg", "top": [{"class": "beagle", "probability": 0.2}] * 5}])
+    assert "…" not in out.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [["--json", "--batch-size", "1"], ["--help"]])
+def test_what_closes_the_output_early_gets_no_complaint(run, digits, arguments, monkeypatch, capsys):
+    """As `| head -1` does; nor does Python complain at its end, when it writes what is left."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        assert main(["predict", str(run), str(digits[0]), *arguments]) == 141
+    assert capsys.readouterr().err == ""
+
+
+def test_pillow_does_not_talk_about_notes_in_photographs(run, tmp_path, capsys):
+    notes = Image.Exif()
+    notes[0x0112] = 1
+    Image.new("L", (24, 24)).save(tmp_path / "a.jpg", exif=notes.tobytes()[:-8])
+    assert main(["predict", str(run), str(tmp_path / "a.jpg")]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_call_without_images(run, capsys):
     try:
         code = main(["predict", str(run)])
@@ -152,6 +213,13 @@ def test_a_published_network_at_another_size(weights, digits, capsys):
 def test_mistakes_about_networks(digits, arguments, message, capsys):
     assert main(["predict", arguments[0], str(digits[0]), *arguments[1:]]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_what_is_not_installed_is_one_line(digits, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["predict", "resnet50.a1_in1k", str(digits[0] / "0.png")]) == 2
+    error = capsys.readouterr().err
+    assert "pip install 'jaxconv[pretrained]'" in error and error.count("\n") == 1
 
 
 def test_a_run_has_its_own_weights(run, digits, capsys):

@@ -1,6 +1,7 @@
 import errno
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,20 @@ def test_create_text_leaves_what_is_there(tmp_path, monkeypatch, links):
     with pytest.raises(FileExistsError, match="a"):
         atomic.create_text(tmp_path / "a", "second")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "first")]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_cache_that_cannot_be_written_is_told_by_its_setting(tmp_path, monkeypatch, number):
+    def open_(self, *_):
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "open", open_)
+    with (
+        pytest.raises(OSError, match=f"^JAXCONV_CACHE must name a folder .*; {tmp_path}: ") as caught,
+        atomic.locked(tmp_path / "lock", waiting_for=""),
+    ):
+        pass
+    assert caught.value.errno == number
 
 
 def test_locked_lets_one_in_at_a_time(tmp_path, capsys):

@@ -67,12 +67,19 @@ def test_the_manifest_says_what_it_is(cache):
     open_quietly(Counted(), 4)
     manifest = json.loads((the_entry(cache) / "manifest.json").read_text())
     assert manifest["identity"] == {
-        "format": 2,
+        "format": 3,
         "key": {"kind": "counted", "image_size": 4, "bad_images": "replace"},
         "fingerprint": "1",
         "count": 150,
     }
     assert manifest["shape"] == [4, 4, 3] and manifest["classes"] == ["a", "b", "c"] and manifest["bad"] == {}
+
+
+def test_a_long_name_is_no_name_of_a_file(cache):
+    records = Counted()
+    records.name = "\U0001f408" * 60  # 240 bytes, as a folder may have
+    assert len(open_quietly(records)) == 150
+    assert the_entry(cache).name.split("-")[-2] == "train"
 
 
 def test_sizes_are_kept_apart(cache):
@@ -99,6 +106,22 @@ def cut_manifest(entry):
     os.truncate(entry / "manifest.json", 50)
 
 
+def flip_a_bit(entry):
+    content = bytearray((entry / "images.npy").read_bytes())
+    content[700] ^= 4
+    (entry / "images.npy").write_bytes(content)
+
+
+def zero_labels(entry):  # as some file systems do when the power fails
+    (entry / "labels.npy").write_bytes(bytes((entry / "labels.npy").stat().st_size))
+
+
+def manifest_without_classes(entry):
+    manifest = json.loads((entry / "manifest.json").read_text())
+    del manifest["classes"]
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+
+
 def remove_labels(entry):
     (entry / "labels.npy").unlink()
 
@@ -117,7 +140,11 @@ def old_format(entry):
     (entry / "manifest.json").write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("damage", [shorten, cut_manifest, remove_labels, empty_manifest, binary_manifest, old_format])
+DAMAGES = [shorten, flip_a_bit, zero_labels, remove_labels]
+DAMAGES += [cut_manifest, empty_manifest, binary_manifest, manifest_without_classes, old_format]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_is_made_again(cache, damage):
     open_quietly(Counted())
     damage(the_entry(cache))

@@ -1,5 +1,6 @@
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +58,20 @@ def test_a_class_may_be_called_train_with_a_capital(tmp_path):
         for number in range(30):
             save(tmp_path / label / f"{number}.png", (4, 4))
     assert ImageFolder.open(tmp_path).classes == ("Bus", "Train")
+
+
+def test_links_that_lead_nowhere_are_no_folders(animals):
+    for place in (animals, animals / "train"):
+        (place / "itself").symlink_to("itself")
+        (place / "nothing").symlink_to("absent")
+    assert ImageFolder.open(animals).classes == ("cat", "dog")
+
+
+def test_a_folder_has_a_name_where_it_is_given_as_a_dot(animals, monkeypatch):
+    monkeypatch.chdir(animals / "train")
+    assert [ImageFolder.open(Path(place)).name for place in ("..", "../../" + animals.name)] == [animals.name] * 2
+    monkeypatch.chdir(animals)
+    assert ImageFolder.open(Path(".")).name == animals.name
 
 
 def test_a_validation_split_is_preferred_to_a_test_split(animals):

@@ -1,13 +1,15 @@
+import errno
 import io
 import os
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 from data import damaged
 from PIL import Image
 
-from jaxconv.data.image import ImageError, list_images, open_image, read_image, resize_images
+from jaxconv.data.image import ImageError, image_header, list_images, open_image, read_image, resize_images
 
 
 @pytest.fixture
@@ -78,6 +80,15 @@ def test_photographs_are_turned_upright(tmp_path, colours):
     exif[0x0112] = 6  # the camera was turned: the first row is the right-hand side
     Image.fromarray(colours).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png", channels=3), np.rot90(colours, -1))
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_an_orientation_that_there_is_not_turns_nothing(tmp_path, colours, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(colours).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", channels=3), colours)
+    assert image_header(tmp_path / "a.png") == colours.shape
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((9, 12), "u1"), ((9, 12, 1), "f4"), ((9, 12, 3), "f8")])
@@ -220,6 +231,32 @@ def test_list_images_finds_every_image_below(tmp_path):
         (tmp_path / name).touch()
     found = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
     assert found == ["a/c.JPEG", "a/z/d.npy", "b.png"]
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    for name in ("b.png", "a/c.png"):
+        (tmp_path / name).touch()
+    listed = os.scandir
+
+    def scandir(place):
+        if os.path.basename(place) == "a":
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match=str(tmp_path / "a")):
+        list_images(tmp_path)
+
+
+def test_a_file_in_a_place_without_rights_is_named(tmp_path, monkeypatch):
+    def stat(self, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    (tmp_path / "a.png").write_text("no image")
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(ImageError, match=r"a.png: not a readable image"):
+        read_image(tmp_path / "a.png", channels=3)
 
 
 def test_list_images_refuses_a_folder_without_images(tmp_path):

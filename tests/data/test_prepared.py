@@ -28,6 +28,14 @@ def touch(root, path, file_format="array_record"):
     return folder
 
 
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize("length", [0, 40])
+def test_a_damaged_description_is_named(tmp_path, directory, file, length):
+    os.truncate(directory / file, length)
+    with pytest.raises(ValueError, match=f"{directory}.* is damaged: "):
+        _ = TfdsRecords(find_prepared("bugs", [tmp_path])[0], "bugs", "train", "train").classes
+
+
 def test_every_example_is_read(directory, rows):
     records = TfdsRecords(directory, "bugs", "train", "train")
     assert records.classes == ("ant", "bee", "cow") and len(records) == 9

@@ -8,6 +8,7 @@ import pytest
 
 from jaxconv.models import create_model, model_info, save_weights
 from jaxconv.models.load import state_variables
+from jaxconv.train.processes import is_final
 
 NAME, TAG = "test_resnet", "r160_in1k"
 
@@ -56,6 +57,21 @@ def test_a_checkpoint_that_is_not_there(hub):
         ValueError, match=rf"timm/{NAME}\.{TAG} has none of model\.safetensors, .* or cannot be reached"
     ):
         create_model(NAME, pretrained=True)
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(hub, monkeypatch):
+    hub_library = pytest.importorskip("huggingface_hub")
+    asked = []
+
+    def download(repository, name, *, local_files_only):
+        asked.append((name, local_files_only))
+        raise errors.LocalEntryNotFoundError("no network.")
+
+    errors = pytest.importorskip("huggingface_hub.errors")
+    monkeypatch.setattr(hub_library, "hf_hub_download", download)
+    with pytest.raises(ConnectionError, match=r"cannot be reached: no network\.$") as caught:
+        create_model(NAME, pretrained=True)
+    assert asked == [("model.safetensors", False), ("pytorch_model.bin", True)] and not is_final(caught.value)
 
 
 def test_from_a_folder_and_from_a_file(published):

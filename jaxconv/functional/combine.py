@@ -9,7 +9,16 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jaxconv.functional.adaptive import global_avg_pool
 from jaxconv.functional.lowering import blocks
-from jaxconv.functional.settings import check_arrays, check_rank, known, number, per_dimension, space_rank, whole
+from jaxconv.functional.settings import (
+    check_arrays,
+    check_rank,
+    floating_array,
+    known,
+    number,
+    per_dimension,
+    space_rank,
+    whole,
+)
 
 
 def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array], Array]]) -> Float[Array, "n *out k"]:
@@ -104,10 +113,11 @@ def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKey
         (n, ...) in the dtype of `x`.
 
     Raises:
-        TypeError: `rate` is no number.
+        TypeError: `x` is not floating, or `rate` no number.
         ValueError: `x` has no examples' dimension, or `rate` outside of [0, 1).
     """
     check_rank("(n, ...)", x, 1)
+    x = floating_array("stochastic_depth", x)
     rate = number("rate", rate)
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be a probability below 1; got {rate}.")

@@ -35,7 +35,7 @@ def cross_entropy(
     _check_logits("cross_entropy", logits, labels)
     scores = jax.nn.log_softmax(_counting(logits, where))
     if labels.shape == logits.shape and jnp.issubdtype(labels.dtype, jnp.floating):
-        picked = (_counting(labels, where) * scores).sum(-1)
+        picked = (_counting(labels, where).astype(scores.dtype) * scores).sum(-1)
     else:
         picked = _of_class(scores, _hard("cross_entropy", logits, labels))
     losses = -(1 - smoothing) * picked
@@ -108,7 +108,8 @@ def binary_cross_entropy(
             "labels must have the shape of logits, one probability for each; "
             f"their shapes are {labels.shape} and {logits.shape}."
         )
-    logits, labels = _counting(logits, where), _counting(labels, where)
+    logits = _counting(logits, where)
+    labels = _counting(labels, where).astype(logits.dtype)
     losses = labels * jax.nn.softplus(-logits) + (1 - labels) * jax.nn.softplus(logits)
     return _mean(losses.mean(tuple(range(1, losses.ndim))), where)
 

@@ -40,7 +40,7 @@ def number(name: str, value: Any) -> int | float:
         TypeError: `value` is no number.
     """
     message = f"{name} must be a number, known when traced; got {value!r}."
-    if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+    if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsFloat):
         raise TypeError(message)
     try:
         return value if isinstance(value, int) else float(value)

@@ -76,6 +76,11 @@ def test_stochastic_depth_takes_a_probability_below_one(rate):
         F.stochastic_depth(jnp.ones((2, 3)), rate, jax.random.key(0))
 
 
+def test_stochastic_depth_takes_floating_numbers():
+    with pytest.raises(TypeError, match="stochastic_depth takes floating numbers and keeps their dtype; x is int32"):
+        inspect.unwrap(F.stochastic_depth)(jnp.ones((2, 3), jnp.int32), 0.5, jax.random.key(0))
+
+
 def test_stochastic_depth_takes_examples(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match=r"x must be \(n, \.\.\.\); its shape is \(\)\."):

@@ -211,6 +211,13 @@ def test_labels_of_every_type_under_strict_promotion(dtype):
             assert loss(logits, labels, where=jnp.ones(2, bool)).dtype == jnp.float32
 
 
+def test_soft_labels_take_the_dtype_of_the_logits():
+    for logits, labels, expected in ((jnp.float32, "float64", jnp.float32), ("float64", jnp.float32, "float64")):
+        with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+            for loss in (F.cross_entropy, F.binary_cross_entropy):
+                assert loss(jnp.ones((2, 4), logits), jnp.full((2, 4), 0.25, labels)).dtype == expected
+
+
 def test_settings_are_numbers():
     logits, labels = jnp.ones((2, 4)), jnp.zeros(2, jnp.int32)
     with pytest.raises(TypeError, match=r"smoothing must be a number, known when traced; got 'a'\."):

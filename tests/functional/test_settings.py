@@ -58,7 +58,7 @@ def test_numbers_are_pythons():
         assert type(number("rate", value)) in (int, float) and number("rate", value) == value
 
 
-@pytest.mark.parametrize("value", [None, "2", True, (1.0,), np.ones(2)])
+@pytest.mark.parametrize("value", [None, "2", True, np.True_, (1.0,), np.ones(2)])
 def test_what_is_no_number(value):
     message = f"rate must be a number, known when traced; got {value!r}."
     with pytest.raises(TypeError, match=re.escape(message)):

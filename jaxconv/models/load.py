@@ -96,7 +96,8 @@ def load_weights(
         raise ValueError(f"The weights do not fit the network: {report}.")
     if source == "torchvision":
         _set_norms(model)
-    values = [from_reference(variables[name][0], np.asarray(given[name], np.float32)) for name in report.loaded]
+    # Copied: jax.device_put may keep the memory itself, to which its owner, such as a torch network, goes on writing.
+    values = [from_reference(variables[name][0], np.array(given[name], np.float32)) for name in report.loaded]
     for name, value in zip(report.loaded, jax.device_put(values)):
         variables[name][1].set_value(value)
     return report

@@ -84,8 +84,9 @@ class Universal(Residual):
 class Projection(nnx.Module):
     """Where attention takes queries, keys or values from: perhaps a strided depthwise convolution and norm, a 1x1."""
 
-    def __init__(self, before: int, after: int, style: Style, *, window: int = 3, strides: int = 1):
-        self.down_conv = conv(before, before, window, style, strides=strides, groups=before) if strides > 1 else None
+    def __init__(self, before: int, after: int, style: Style, *, window: int = 3, strides: int = 1, dilation: int = 1):
+        settings = dict(strides=strides, dilation=dilation, groups=before)
+        self.down_conv = conv(before, before, window, style, **settings) if strides > 1 else None
         self.norm = style.norm(before, None) if strides > 1 else None
         self.proj = Conv(before, after, 1, padding=0, use_bias=False, kernel_init=initializers.glorot)
 
@@ -102,7 +103,8 @@ class MultiQuery(nnx.Module):
 
     def __init__(self, block: Block, place: Place, style: Style):
         width, self.heads = block.depth, block.heads
-        shared: dict[str, Any] = dict(style=style, window=block.windows[0], strides=block.key_strides)
+        settings = dict(window=block.windows[0], strides=block.key_strides, dilation=place.dilation)
+        shared: dict[str, Any] = dict(style=style, **settings)
         self.query = Projection(place.channels_in, self.heads * width, style)
         self.key, self.value = (Projection(place.channels_in, width, **shared) for _ in range(2))
         self.output = Projection(self.heads * width, place.channels, style)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import nnx
 from models.samples import SMALLEST
 
 from jaxconv.models import create_model, feature_info
@@ -43,3 +44,10 @@ def test_googlenet_levels():
 def test_out_indices_choose():
     model = create_model("conv_pyramid", key=None, features_only=True, out_indices=(2, 0))
     assert [level.module for level in feature_info(model)] == ["steps.2", "steps.0"]
+
+
+def test_output_stride_dilates_where_attention_takes_keys_from():
+    # timm's mobilenetv4_hybrid_medium with output_stride 8: the third stage is dilated by 2, and so are its keys.
+    model = create_model("mobilenetv4_hybrid_medium_075", key=None, output_stride=8)
+    found = {path[1:3]: module.dilation for path, module in nnx.iter_modules(model) if path[-1:] == ("down_conv",)}
+    assert found == {(2, block): 2 for block in (4, 6, 8, 10)}

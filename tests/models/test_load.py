@@ -48,6 +48,25 @@ def test_what_does_not_fit_is_reported_and_refused_before_anything_changes():
     assert list(report.misshapen) == ["conv1.0.weight"] and not report.complete
 
 
+def test_loaded_weights_do_not_follow_the_array_they_came_from():
+    model = create_model("test_resnet")
+    given = {name: aligned(value) for name, value in state_of(model).items()}
+    load_weights(model, given)
+    before = {name: value.copy() for name, value in given.items()}
+    for value in given.values():  # as a torch network does that is trained on
+        value += 1
+    for name, value in state_of(model).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def aligned(value: np.ndarray) -> np.ndarray:
+    """A copy whose memory starts as torch's does, where jax would take it as it is."""
+    memory = np.empty(value.nbytes + 64, np.uint8)
+    copy = memory[-memory.ctypes.data % 64 :][: value.nbytes].view(value.dtype).reshape(value.shape)
+    copy[...] = value
+    return copy
+
+
 def test_half_weights_become_float32():
     model = create_model("test_resnet", key=None)
     state = {name: value.astype(np.float16) for name, value in state_of(create_model("test_resnet")).items()}

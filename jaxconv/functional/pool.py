@@ -200,7 +200,9 @@ def _counts(space, window, strides, pairs, counted) -> np.ndarray:
 def _power(base, exponent):
     """The power of a base that is at least 0, with derivatives of zero instead of infinity at 0."""
     inside = base != 0  # true for NaN, which stays NaN
-    return jnp.where(inside, jnp.where(inside, base, 1) ** exponent, 0)
+    safe = jnp.where(inside, base, 1)
+    # XLA for the CPU takes a power of its derivative, which is 4 times as slow as the quotient that a root has.
+    return jnp.where(inside, jnp.sqrt(safe) if exponent == 0.5 else safe**exponent, 0)
 
 
 def _binomial(taps: int) -> np.ndarray:

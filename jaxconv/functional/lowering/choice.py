@@ -12,6 +12,8 @@ from jaxconv.functional.lowering import (
     columns,
     dense,
     depthwise,
+    depthwise_kernel,
+    depthwise_large,
     divided,
     grouped,
     patches,
@@ -56,6 +58,13 @@ CONV = (
         "8, 32 images: 1.0, 1.2, 1.7 (256, 28x28), 1.1, 1.2, 1.4 (64, 32x32); 5x5 stride 2, 144, 56x56: 0.8, 1.0, 0.9",
     ),
     Row(when.depthwise, depthwise.conv, "7x7, 384 channels, 14x14: 20.2; 5x5, 672, 14x14: 20.8"),
+    Row(
+        when.large_depthwise,
+        depthwise_large.conv,
+        "9x9: 10.9 (96 channels, 56x56, one image), 12.9 (96, 28x28), stride 2 6.7 (48, 56x56); 13x13, 128, 56x56, one "
+        "image: 13.9; 31x31, 96, 14x14, 2 images: 32; 127 taps, 96, 400: 13.5; `grouped.conv`: 5.6, 6.6, 15.8 times "
+        "slower for 9x9 (256, 28x28), 13x13, 31x31",
+    ),
     Row(
         when.strided_sharded_grouped,
         plain.conv,
@@ -116,6 +125,11 @@ INPUT_GRAD = (
         when.depthwise,
         depthwise.conv_input_grad,
         "3x3, 144 channels, 56x56: 23.2; 384, 14x14: 30.3; stride 2: 106.7; 7x7, 96, 56x56: 17.8",
+    ),
+    Row(
+        when.large_depthwise,
+        depthwise_large.conv_input_grad,
+        "the same shapes: 10.0, 13.2, stride 2 46, 12.1, 28, 17.6; `grouped.conv_input_grad`: 4.7, 10, 17 times slower",
     ),
     Row(
         when.beyond_sharded,
@@ -210,12 +224,29 @@ KERNEL_GRAD = (
         "64 to 256 channels, 56x56: 5.85; 1024 to 256, 14x14: 2.16; stride 2: 4.01",
     ),
     Row(
-        when.depthwise_rows,
-        depthwise.conv_kernel_grad_rows,
+        when.whole_depthwise(2),
+        depthwise_kernel.conv_kernel_grad_rows,
         "1, 8, 32 images: 16, 32, 24 (3x3, 144 channels, 56x56), 17, 38, 60 (384, 14x14), 5.6, 14, 6.7 (stride 2, 96, "
         "112x112), 9.6, 28, 33 (7x7, 96, 56x56)",
     ),
-    Row(when.depthwise, depthwise.conv_kernel_grad, "3x3x3, 32 channels, 8x14x14, 2 images: 9.1"),
+    Row(
+        when.whole_depthwise(1),
+        depthwise_kernel.conv_kernel_grad_line,
+        "3 taps: 39 (960 channels, 1000, one image), 6.5 (96, 1000); 9 taps, 384, 128, 32 images: 17.7; 31 taps, "
+        "stride 2, 64, 400: 3.2; as one row of an image: 0.7, 2.0, 6.6 and, without the stride, 6",
+    ),
+    Row(
+        when.whole_depthwise(3),
+        depthwise_kernel.conv_kernel_grad_slices,
+        "3x3x3: 21 (48 channels, 8x14x14, 2 images), 8.2 (64, 8x28x28, 2), 24 (144, 16x28x28, one), 25 (stride 2, 64, "
+        "8x28x28, 2); `depthwise_kernel.conv_kernel_grad`: 2.6, 11, 7.7, 1.5 times slower",
+    ),
+    Row(when.depthwise, depthwise_kernel.conv_kernel_grad, "3x3x3, 32 channels, 8x14x14, 2 images: 9.1"),
+    Row(
+        when.large_depthwise,
+        depthwise_large.conv_kernel_grad,
+        "11.4, 10.3, stride 2 3.3, 13.3, 94, 6.1; `grouped.conv_kernel_grad`: 5.8, 7.1, 20 times as slow",
+    ),
     Row(
         when.beyond_sharded,
         divided.kernel_grad,

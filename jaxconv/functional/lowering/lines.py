@@ -39,7 +39,7 @@ def scattered(maximum, form, dy, x, **settings):
     return dy
 
 
-def _lines(window, strides, padding):
+def _lines(window, strides, padding, **more):
     """The dimensions along which a window does anything, each with the settings of a window along it alone."""
 
     def along(axis, values, other):
@@ -48,7 +48,12 @@ def _lines(window, strides, padding):
     return [
         (
             axis,
-            dict(window=along(axis, window, 1), strides=along(axis, strides, 1), padding=along(axis, padding, (0, 0))),
+            dict(
+                window=along(axis, window, 1),
+                strides=along(axis, strides, 1),
+                padding=along(axis, padding, (0, 0)),
+                **more,
+            ),
         )
         for axis, line in enumerate(zip(window, strides, padding))
         if line != (1, 1, (0, 0))

@@ -1,11 +1,13 @@
 """The shapes of a convolution, and the conditions on them that `choice` names."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxconv.functional.lowering import grouped as joined
 
 _TAPS = 256
+_LONG = 64  # taps of a line: of 127 XLA does not make one loop
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,19 @@ def whole_pointwise(case: Case) -> bool:
 def depthwise(case: Case) -> bool:
     """A group for each channel."""
     # The program has a term for each tap, so a very large window would take very long to compile.
-    return case.channels == 1 and case.groups > 1 and case.taps <= 49
+    few = case.taps <= (_LONG if len(case.window) == 1 else 49)
+    return case.channels == 1 and case.groups > 1 and few
 
 
-def depthwise_rows(case: Case) -> bool:
-    """A group for each channel, on one device, in one or two dimensions."""
-    return depthwise(case) and len(case.window) < 3 and not case.sharded
+def large_depthwise(case: Case) -> bool:
+    """A group for each channel, on one device, in one or two dimensions, and a large window."""
+    fits = len(case.window) == 1 or (len(case.window) == 2 and max(case.window) <= _LONG)
+    return case.channels == 1 and case.groups > 1 and not case.sharded and fits and not depthwise(case)
+
+
+def whole_depthwise(rank: int) -> Callable[[Case], bool]:
+    """A group for each channel, on one device, in so many dimensions."""
+    return lambda case: depthwise(case) and len(case.window) == rank and not case.sharded
 
 
 def roomy_depthwise(case: Case) -> bool:

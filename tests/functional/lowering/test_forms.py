@@ -14,6 +14,8 @@ from jaxconv.functional.lowering import (
     cpu,
     dense,
     depthwise,
+    depthwise_kernel,
+    depthwise_large,
     divided,
     grouped,
     patches,
@@ -63,6 +65,10 @@ CASES = {
     "depthwise, padded past the window, everywhere": (2, (7, 6), 4, 4, (3, 1), (1, 1), ((5, 1), (2, 3)), (2, 1), 4),
     "depthwise, a tap beyond everything": (2, (5, 4), 3, 3, (2, 5), (2, 3), ((1, 2), (2, 7)), (1, 2), 3),
     "depthwise line": (2, (9,), 4, 4, (5,), (1,), ((4, 0),), (1,), 4),
+    "depthwise line, of many taps": (2, (80,), 2, 4, (70,), (2,), ((3, 40),), (1,), 2),
+    "depthwise line, of 64 taps": (1, (150,), 2, 2, (64,), (1,), ((0, 0),), (2,), 2),
+    "depthwise line, of many parts": (2, (67,), 1024, 1024, (3,), (1,), ((1, 1),), (1,), 1024),
+    "depthwise volume, strided": (2, (7, 5, 6), 2, 4, (3, 2, 3), (2, 2, 1), ((2, 0), (1, 1), (1, 0)), (2, 1, 1), 2),
     "depthwise volume": (1, (4, 5, 3), 2, 2, (3, 3, 2), (1, 2, 1), ((1, 1), (1, 1), (0, 0)), (1, 1, 1), 2),
     "groups": (2, (6, 7), 8, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 2),
     "groups, strided": (2, (7, 7), 6, 12, (3, 3), (2, 2), ((1, 0), (1, 1)), (1, 1), 3),
@@ -77,6 +83,7 @@ UNIT = [name for name in DENSE if set(CASES[name][5]) == {1}]
 DEPTHWISE = [name for name in CASES if name.startswith("depthwise")]
 EVERYWHERE = [name for name in DEPTHWISE if set(CASES[name][5]) == {1}]
 FLAT = [name for name in DEPTHWISE if "volume" not in name]
+LINES = [name for name in FLAT if "line" in name]
 GROUPS = [name for name in CASES if "groups" in name]
 STEPPED = [name for name in DENSE if "strides" in name]
 TILED = [name for name in CASES if "side by side" in name]
@@ -84,11 +91,12 @@ POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
 CONV += [(depthwise.conv_within, DEPTHWISE), (columns.conv_gathered, DENSE), (columns.conv_spread, UNIT)]
-CONV += [(winograd.conv, THREE)]
+CONV += [(winograd.conv, THREE), (depthwise_large.conv, FLAT)]
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),
     (depthwise.conv_input_grad_within, EVERYWHERE),
+    (depthwise_large.conv_input_grad, FLAT),
     (grouped.conv_input_grad, GROUPS),
     (dense.input_grad_flipped, UNIT),
     (columns.input_grad_columns, DENSE),
@@ -100,8 +108,11 @@ INPUT_GRAD = [
 ]
 KERNEL_GRAD = [
     (pointwise.conv_kernel_grad, POINTS),
-    (depthwise.conv_kernel_grad, DEPTHWISE),
-    (depthwise.conv_kernel_grad_rows, FLAT),
+    (depthwise_kernel.conv_kernel_grad, DEPTHWISE),
+    (depthwise_kernel.conv_kernel_grad_rows, [name for name in FLAT if "line" not in name]),
+    (depthwise_kernel.conv_kernel_grad_line, LINES),
+    (depthwise_kernel.conv_kernel_grad_slices, ["depthwise volume", "depthwise volume, strided"]),
+    (depthwise_large.conv_kernel_grad, FLAT),
     (grouped.conv_kernel_grad, GROUPS),
     (grouped.conv_kernel_grad_maps, GROUPS),
     (dense.kernel_grad_rows, DENSE),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxconv.functional.lowering import cpu_pool, plain, pooling
+from jaxconv.functional.lowering import cpu_max_pool, plain, pooling
 
 # space, window, strides, padding
 CASES = {
@@ -20,6 +20,9 @@ CASES = {
     "long line": ((600,), (3,), (2,), ((1, 1),)),
     "wide volume": ((9, 10, 11), (2, 2, 2), (2, 1, 2), ((1, 0), (0, 1), (1, 1))),
     "large": ((16, 17), (12, 13), (2, 2), ((2, 2), (3, 3))),
+    "side by side": ((17, 13), (6, 5), (6, 5), ((1, 0), (0, 2))),
+    "one place": ((7, 8), (7, 6), (1, 3), ((0, 0), (0, 0))),
+    "far": ((60,), (27,), (1,), ((3, 20),)),
 }
 NAMES = list(CASES)
 POOLS = [(pooling.max_pool, plain.max_pool), (pooling.sum_pool, plain.sum_pool)]
@@ -186,13 +189,28 @@ def test_nan_is_chosen_as_select_and_scatter_chooses(padding, rng):
     x[rng.random(x.shape) < 0.2] = np.nan
     settings = dict(window=(3, 2), strides=(2, 1), padding=((padding,) * 2,) * 2)
     dy = jnp.asarray(rng.standard_normal(plain.max_pool(jnp.asarray(x), **settings).shape), jnp.float32)
-    ours = cpu_pool.max_pool_scatter(dy, jnp.asarray(x), **settings)
+    ours = cpu_max_pool.max_pool_scatter(dy, jnp.asarray(x), **settings)
     np.testing.assert_allclose(ours, plain.max_pool_scatter(dy, jnp.asarray(x), **settings), rtol=1e-6)
+
+
+@pytest.mark.parametrize("window, stride", [(5, 2), (6, 6), (20, 20)])
+def test_nan_of_a_large_window_takes_its_gradient_to_an_element_of_it(window, stride, rng):
+    """To which one is not said: one dimension after another is looked at."""
+    x = rng.integers(0, 3, (2, 20, 20, 3)).astype(np.float32)
+    x[rng.random(x.shape) < 0.05] = np.nan
+    settings = dict(window=(window,) * 2, strides=(stride,) * 2, padding=((0, 0),) * 2)
+    for dy in jnp.eye(((20 - window) // stride + 1) ** 2, dtype="float32")[::3]:
+        y = plain.max_pool(jnp.asarray(x), **settings)
+        dy = jnp.broadcast_to(dy.reshape(y.shape[1:-1])[..., None], y.shape)
+        dx = cpu_max_pool.max_pool_scatter(dy, jnp.asarray(x), **settings)
+        seen = plain.sum_pool_transpose(dy, space=(20, 20), **settings)
+        np.testing.assert_array_equal(dx.sum((1, 2)), 1)
+        assert not np.any((dx != 0) & (seen == 0))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_large_windows_of_half_types(dtype, rng):
-    """Above 49 elements the CPU takes XLA's form, for gradients and tangents alike."""
+    """One dimension after another, rounded once."""
     x = jnp.asarray(rng.integers(-9, 9, (2, 19, 18, 3)), dtype)
     t = jnp.asarray(rng.integers(-9, 9, x.shape), dtype)
     settings = dict(window=(8, 9), strides=(3, 4), padding=((1, 2), (0, 3)))

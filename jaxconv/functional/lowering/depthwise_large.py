@@ -1,6 +1,6 @@
-"""Depthwise convolutions of large windows: a loop over the columns of the window, or over parts of a line.
+"""Depthwise convolutions of large windows: a loop over the rows of the window, or over parts of a line.
 
-Some rows of the output at a time, whose sum stays in the cache while the columns of the window pass.
+Some rows of the output at a time, whose sum stays in the cache while the rows of the window pass.
 """
 
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from jax import lax
 
 from jaxconv.functional.lowering.depthwise import repeated, summed
 from jaxconv.functional.lowering.depthwise_kernel import of_line, of_rows
-from jaxconv.functional.lowering.taps import add, after, flip, out_space, pad, transposed_padding
+from jaxconv.functional.lowering.taps import add, after, flip, out_space, pad, tap, transposed_padding
 
 _AT_ONCE = 2**14  # elements of a sum: 2**13 to 2**19 are 0.9 to 1.3 times as slow
 _TAPS = 32  # of a line at a time
@@ -19,11 +19,11 @@ def conv(x, kernel, *, strides, padding, dilation, groups):
     out = out_space(x.shape[1:-1], kernel.shape[:-2], strides, padding, dilation)
     x, kernel = repeated(pad(x, padding), kernel.shape[-1] // groups), kernel[..., 0, :]
     if len(out) == 2:
-        return _sum(x, kernel.swapaxes(0, 1), out, strides, dilation[0], (0, dilation[1]))
+        return _sum(x, kernel, out, strides, (0, dilation[1]), dilation[0])
 
     def part(first, taps, number):
-        weights, apart = kernel[first : first + taps * number].reshape(number, taps, -1), (taps * dilation[0], 0)
-        return _sum(x[:, first * dilation[0] :, None], weights, (*out, 1), (*strides, 1), dilation[0], apart)
+        weights, step = kernel[first : first + taps * number].reshape(number, taps, -1), dilation[0]
+        return _sum(x[:, first * step :, None], weights, (*out, 1), (*strides, 1), (step, 0), taps * step)
 
     return add(part(*p) for p in _parts(len(kernel)))[:, :, 0]
 
@@ -60,26 +60,25 @@ def _parts(size):
 
 
 def _sum(x, kernel, out, strides, step, apart):
-    """Of columns of taps: `x` is (n, rows, columns, c), padded already, `kernel` (columns, taps, c).
+    """Of groups of taps: `x` is (n, rows, columns, c), padded already, `kernel` (groups, taps, c).
 
-    Taps of a column are `step` rows apart, columns of taps `apart` (rows, columns).
+    The taps of a group are a `step` (rows, columns) apart, the groups `apart` rows.
     """
-    n, (height, width), channels, (columns, taps, _) = x.shape[0], out, x.shape[-1], kernel.shape
+    n, (height, width), channels, (groups, taps, _) = x.shape[0], out, x.shape[-1], kernel.shape
     at_once = max(1, min(height, _AT_ONCE // (n * width * channels)))
-    inside = (at_once - 1) * strides[0] + 1
-    tall, wide = (taps - 1) * step + inside, (width - 1) * strides[1] + 1
+    inside = (at_once - 1) * strides[0] + 1, (width - 1) * strides[1] + 1
+    seen = [(taps - 1) * along + size for along, size in zip(step, inside)]
 
     def block(number, y):
         first = jnp.minimum(number * at_once, height - at_once)
 
-        def column(j, sums):
-            start = (0, first * strides[0] + j * apart[0], j * apart[1], 0)
-            seen = lax.dynamic_slice(x, start, (n, tall, wide, channels))[:, :, :: strides[1]]
-            weights = lax.dynamic_slice_in_dim(kernel, j, 1)[:, None]
-            at = [slice(i * step, i * step + inside, strides[0]) for i in range(taps)]
-            return sums + add(seen[:, where] * weights[:, :, i : i + 1] for i, where in enumerate(at))
+        def group(i, sums):
+            part = lax.dynamic_slice(x, (0, first * strides[0] + i * apart, 0, 0), (n, *seen, channels))
+            weights = lax.dynamic_slice_in_dim(kernel, i, 1)[:, None]
+            taken = (tap(part, (j, j), strides, step, (at_once, width)) for j in range(taps))
+            return sums + add(a * weights[:, :, j : j + 1] for j, a in enumerate(taken))
 
-        sums = lax.fori_loop(0, columns, column, jnp.zeros((n, at_once, width, channels), x.dtype))
+        sums = lax.fori_loop(0, groups, group, jnp.zeros((n, at_once, width, channels), x.dtype))
         return lax.dynamic_update_slice(y, sums, (0, first, 0, 0))
 
     return lax.fori_loop(0, -(-height // at_once), block, jnp.zeros((n, *out, channels), x.dtype))

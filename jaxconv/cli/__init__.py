@@ -1,10 +1,14 @@
 """The `jaxconv` command: one file a subcommand."""
 
 import io
+import platform
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from jaxconv.cli.early import interruptible, preemptible
+
+_PACKAGES = ("jaxconv", "jax", "jaxlib", "flax", "optax")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -12,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes
+    if given == ["--version"]:
+        print(", ".join(f"{name} {version(name)}" for name in _PACKAGES) + f", Python {platform.python_version()}")
+        return 0
     with preemptible(given[:1] == ["train"]):
         with interruptible():
             command = _imported(given)
@@ -44,7 +51,7 @@ def _imported(arguments: list[str]) -> Callable[[], int]:
         lambda: tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="jaxconv",
-            description="Convolutional networks in JAX: train, measure, apply, look inside.",
+            description="Convolutional networks in JAX: train, measure, apply, look inside. --version names versions.",
             args=arguments,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
         )

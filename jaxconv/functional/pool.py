@@ -38,6 +38,8 @@ def max_pool(
 ) -> Real[Array, "n *out c"]:
     """Maximum under each place of a window; the gradient goes to the first maximum (`lax.select_and_scatter_add`).
 
+    Where a window of more than 16 positions holds a NaN, the CPU does not say to which of them its gradient goes.
+
     Args:
         x: input (n, *space, c).
         window: positions, one int or one a dimension.

@@ -1,8 +1,11 @@
-"""`jaxconv summary` and `jaxconv list`."""
+"""`jaxconv summary`, `jaxconv list` and `jaxconv --version`."""
 
 import json
 
+import jax
 import pytest
+
+import jaxconv
 
 from jaxconv.cli import main
 
@@ -11,6 +14,11 @@ def test_lenet5_layer_by_layer(capsys):
     assert main(["summary", "lenet5"]) == 0
     output = capsys.readouterr().out
     assert "61,706" in output and "c1" in output
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"jaxconv {jaxconv.__version__}, jax {jax.__version__}, ")
 
 
 def test_size_and_channels(capsys):

@@ -61,9 +61,9 @@ CONV = (
     Row(
         when.large_depthwise,
         depthwise_large.conv,
-        "9x9: 10.9 (96 channels, 56x56, one image), 12.9 (96, 28x28), stride 2 6.7 (48, 56x56); 13x13, 128, 56x56, one "
-        "image: 13.9; 31x31, 96, 14x14, 2 images: 32; 127 taps, 96, 400: 13.5; `grouped.conv`: 5.6, 6.6, 15.8 times "
-        "slower for 9x9 (256, 28x28), 13x13, 31x31",
+        "9x9: 13.5 (96 channels, 56x56, one image), 13.3 (96, 28x28), stride 2 12.0 (48, 56x56); 13x13, 128, 56x56, "
+        "one image: 15.6; 31x31, 96, 14x14, 2 images: 38; 127 taps, 96, 400: 15.7; `grouped.conv`: 5.7, 5.5, 5.6, 6.4 "
+        "and 23 times slower (planes); jax 0.10.2: 4.0, 3.4, 2.3, 3.0, 45, 19.8",
     ),
     Row(
         when.strided_sharded_grouped,
@@ -129,7 +129,8 @@ INPUT_GRAD = (
     Row(
         when.large_depthwise,
         depthwise_large.conv_input_grad,
-        "the same shapes: 10.0, 13.2, stride 2 46, 12.1, 28, 17.6; `grouped.conv_input_grad`: 4.7, 10, 17 times slower",
+        "the same shapes: 13.4, 13.4, stride 2 60, 16.9, 34, 17.7; jax 0.10.2: 2.6, 2.6, 13, 3.8, 43, 17.6; "
+        "`grouped.conv_input_grad`: 4.7, 10, 17 times slower (9x9, 256, 28x28; 13x13; 31x31)",
     ),
     Row(
         when.beyond_sharded,
@@ -245,7 +246,8 @@ KERNEL_GRAD = (
     Row(
         when.large_depthwise,
         depthwise_large.conv_kernel_grad,
-        "11.4, 10.3, stride 2 3.3, 13.3, 94, 6.1; `grouped.conv_kernel_grad`: 5.8, 7.1, 20 times as slow",
+        "the same shapes: 11.2, 10.4, stride 2 3.0, 14.3, 89, 6.1; jax 0.10.2: 19.7, 13.4, 7.9, 24, 53, 12.6; "
+        "`grouped.conv_kernel_grad`: 5.8, 7.1, 20 times slower (9x9, 256, 28x28; 13x13; 31x31)",
     ),
     Row(
         when.beyond_sharded,

@@ -6,7 +6,6 @@ import jax
 import pytest
 
 import jaxconv
-
 from jaxconv.cli import main
 
 

@@ -7,20 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxconv.functional.lowering import choice, plain, when
+from jaxconv.functional.lowering import choice, plain, unseen, when
 from jaxconv.functional.lowering.taps import out_space
 
 
 def conv(x, kernel, *, sharded=False, **settings):
     """See `plain.conv`."""
     case = _case(x.shape, kernel.shape, sharded=sharded, **settings)
+    if ends := _unseen(case):
+        settings = unseen.settings_of(ends, case.window, **settings)
+        return conv(x, unseen.cut(kernel, ends), **settings)
     return _run(choice.CONV, plain.conv, case, x, kernel, settings)
 
 
 def conv_input_grad(dy, kernel, *, space, sharded=False, **settings):
     """See `plain.conv_input_grad`."""
     x = (dy.shape[0], *space, kernel.shape[-2] * settings["groups"])
-    if _case(x, kernel.shape, sharded=sharded, **settings) is not None:
+    case = _case(x, kernel.shape, sharded=sharded, **settings)
+    if ends := _unseen(case):
+        settings = unseen.settings_of(ends, case.window, **settings)
+        return conv_input_grad(dy, unseen.cut(kernel, ends), space=space, **settings)
+    if case is not None:
         dy, settings = _seeing(dy, kernel.shape[:-2], **settings)
     case = _case(x, kernel.shape, sharded=sharded, **settings)
     return _run(choice.INPUT_GRAD, _plain_input_grad, case, dy, kernel, settings | {"space": space})
@@ -57,6 +64,10 @@ def conv_kernel_grad(x, dy, *, window, sharded=False, **settings):
     """See `plain.conv_kernel_grad`."""
     kernel = (*window, x.shape[-1] // settings["groups"], dy.shape[-1])
     case = _case(x.shape, kernel, sharded=sharded, **settings)
+    if ends := _unseen(case):
+        settings = unseen.settings_of(ends, window, **settings)
+        part = conv_kernel_grad(x, dy, window=tuple(end - first for first, end in ends), **settings)
+        return unseen.filled(part, ends, window)
     # A normalised activation written out for a depthwise form took 225 MiB more in a step of MobileNetV2, and longer.
     maps = 0 if case is not None and when.depthwise(case) else 2
     return _run(choice.KERNEL_GRAD, plain.conv_kernel_grad, case, x, dy, settings | {"window": window}, maps)
@@ -72,6 +83,15 @@ def _case(x, kernel, *, sharded, strides, padding, dilation, groups):
     channels, features = kernel[-2], kernel[-1] // groups
     sizes = (images, x[1:-1], out, kernel[:-2], channels, features)
     return when.Case(*sizes, strides, padding, dilation, groups, sharded)
+
+
+def _unseen(case):
+    """The ends of the window's elements that see anything, if others do not; on one device."""
+    if case is None or case.sharded:
+        return None
+    settings = dict(strides=case.strides, padding=case.padding, dilation=case.dilation)
+    ends = unseen.seeing(case.space, case.out, case.window, **settings)
+    return None if ends == [(0, taps) for taps in case.window] else ends
 
 
 def _run(table, default, case, a, b, settings, maps=1):

@@ -124,7 +124,7 @@ def _contests(shapes, ours, theirs):
         def gradient(function, *arrays, number=number):
             return jax.vjp(function, *arrays[:-1])[1](arrays[-1])[number]
 
-        yield name, _ratio(*(functools.partial(gradient, f) for f in (ours, theirs)), [*arrays, dy])
+        yield name, _ratio(functools.partial(gradient, ours), functools.partial(gradient, theirs), [*arrays, dy])
 
 
 def _ratio(ours, theirs, arrays):

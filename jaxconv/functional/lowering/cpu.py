@@ -15,7 +15,7 @@ def conv(x, kernel, *, sharded=False, **settings):
     """See `plain.conv`."""
     case = _case(x.shape, kernel.shape, sharded=sharded, **settings)
     if ends := _unseen(case):
-        settings = unseen.settings_of(ends, case.window, **settings)
+        settings = unseen.settings_of(ends, kernel.shape[:-2], **settings)
         return conv(x, unseen.cut(kernel, ends), **settings)
     return _run(choice.CONV, plain.conv, case, x, kernel, settings)
 
@@ -25,7 +25,7 @@ def conv_input_grad(dy, kernel, *, space, sharded=False, **settings):
     x = (dy.shape[0], *space, kernel.shape[-2] * settings["groups"])
     case = _case(x, kernel.shape, sharded=sharded, **settings)
     if ends := _unseen(case):
-        settings = unseen.settings_of(ends, case.window, **settings)
+        settings = unseen.settings_of(ends, kernel.shape[:-2], **settings)
         return conv_input_grad(dy, unseen.cut(kernel, ends), space=space, **settings)
     if case is not None:
         dy, settings = _seeing(dy, kernel.shape[:-2], **settings)

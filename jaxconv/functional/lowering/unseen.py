@@ -3,6 +3,8 @@
 Of 3x3 on a map of one position all but the middle, of a window dilated past a small map most.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 
 
@@ -31,7 +33,7 @@ def filled(kernel, ends, window):
     return jnp.pad(kernel, [*around, (0, 0), (0, 0)]) if any(map(any, around)) else kernel
 
 
-def settings_of(ends, window, *, padding, dilation, **settings):
+def settings_of(ends, window, *, padding, dilation, **settings) -> dict[str, Any]:
     """The settings of a convolution by what is left of the window."""
     left = tuple(
         (low - first * step, high - (taps - end) * step)

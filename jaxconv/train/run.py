@@ -109,7 +109,8 @@ class Run:
         try:
             parts = json.loads(json.dumps(parts, allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise type(error)(f"settings and record must be JSON values: {error}.") from error
+            told = f"settings and record must be JSON values: {error}; got {parts['settings']} and {parts['record']}."
+            raise type(error)(told) from error
         if not (path / "run.json").exists():
             _create(path, parts)
         run = cls.open(path)

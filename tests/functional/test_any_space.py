@@ -40,6 +40,14 @@ def test_export_with_any_space(name, rng):
         np.testing.assert_allclose(exported.call(x, kernel), call(x, kernel), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("window, strides", [(2, 2), (3, 1), (7, 7), (5, 1)])
+def test_export_gradients_of_pools_with_any_space(window, strides, rng):
+    grad = jax.jit(jax.grad(lambda x: (F.max_pool(x, window, strides=strides, padding=0) ** 2).sum()))
+    exported = export.export(grad)(any_space("b, h, w, 4"))
+    x = jnp.asarray(rng.standard_normal((2, 13, 8, 4)), jnp.float32)
+    np.testing.assert_allclose(exported.call(x), grad(x), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "function, purpose",
     [

@@ -26,16 +26,24 @@ def by_size(plain_form, by_lines, few=lambda window, strides: FEW):
         @functools.wraps(form)
         def chosen(values, *x, window, strides, **settings):
             settings |= dict(window=window, strides=strides)
-            if math.prod(window) <= few(window, strides):
-                return form(values, *x, **settings)
-            if max(window) <= LONG:
-                return by_lines(form, values, *x, **settings)
+            sharded = settings.get("sharded", False)
+            if sharded or _sliceable(strides, values, *x):
+                if math.prod(window) <= few(window, strides):
+                    return form(values, *x, **settings)
+                if max(window) <= LONG:
+                    return by_lines(form, values, *x, **settings)
             settings.pop("sharded", None)
             return plain_form(values, *(a.astype(values.dtype) for a in x), **settings)
 
         return chosen
 
     return decorate
+
+
+def _sliceable(strides, *arrays):
+    """Whether slices can be counted: not where there are strides over symbols of `jax.export`."""
+    known = all(isinstance(size, int) for a in arrays for size in a.shape[1:-1])
+    return known or all(s == 1 for s in strides)
 
 
 def wide(form):

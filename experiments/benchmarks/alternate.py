@@ -7,11 +7,14 @@ the round, so a slow minute slows both.
 """
 
 import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import jax
 
 _PAUSE_SECONDS = 0.002
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -68,6 +71,21 @@ def compare(
             break
     kept = sorted(done, key=lambda entry: (max(entry[0], tolerated_cores), entry[1]))[:rounds]
     return Comparison({name: [row[name] for _, _, row in kept] for name in variants}, max(kept)[0])
+
+
+def setting() -> str:
+    """The versions and the hardware that a table was made with, for its first line."""
+    device = jax.devices()[0]
+    kind = _processor() if device.platform == "cpu" else device.device_kind
+    return f"jax {jax.__version__}, {kind}, {os.cpu_count()} cores, float32"
+
+
+def _processor():
+    """Linux' words for the first core; the family and the model, because a guest is often told no more of its name."""
+    lines = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].splitlines()
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    more = [f"{key} {said[name]}" for key, name in (("family", "cpu family"), ("model", "model")) if name in said]
+    return " ".join([said.get("model name", platform.machine()), *more])
 
 
 def _calls(function, block_milliseconds):

@@ -10,7 +10,6 @@ No form written in JAX operations is faster than the slower of the two, so the r
 from collections.abc import Callable
 
 import alternate
-import jax
 import jax.numpy as jnp
 import ops
 import tyro
@@ -30,7 +29,7 @@ def main(
         images: batch sizes.
         rounds: how many rounds are kept.
     """
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
+    print(alternate.setting())
     for name, case in (CONVS | POOLS).items():
         if any(part in name for part in only):
             for n in images:

@@ -13,7 +13,6 @@ import time
 from typing import Literal
 
 import alternate
-import jax
 import jax.numpy as jnp
 import numpy as np
 import random_convs
@@ -24,7 +23,6 @@ from jaxconv.functional.lowering import choice, columns, cpu, dense, phases, pla
 _KERNEL = {
     "maps": dense.kernel_grad_maps,
     "rows": dense.kernel_grad_rows,
-    "bands": columns.kernel_grad_bands,
     "phases": phases.kernel_grad,
     "columns": columns.kernel_grad_columns,
 }
@@ -49,7 +47,7 @@ def main(
         seconds: how long layers are drawn.
         seed: of the draws.
     """
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
+    print(alternate.setting())
     forms, table = (_KERNEL, choice.KERNEL_GRAD) if direction == "kernel" else (_INPUT, choice.INPUT_GRAD)
     rng, start, found = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:

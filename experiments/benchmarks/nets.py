@@ -116,7 +116,7 @@ def main(
         compiled: whether torch.compile is among the torch variants; it takes minutes.
         memory: print the peak memory of the temporaries of each program, too.
     """
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
+    print(alternate.setting())
     for name, mode, batch in CASES:
         if mode in modes and (not only or name in only):
             variants = (

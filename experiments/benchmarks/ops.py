@@ -34,7 +34,7 @@ def main(
         images: batch sizes.
         directions: forward, input (gradient), kernel (gradient); for pools forward and both (forward and backward).
     """
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
+    print(alternate.setting())
     for name, case in (CONVS | POOLS).items():
         if only and not any(part in name for part in only):
             continue

@@ -31,7 +31,7 @@ def main(strides: tuple[int, ...] = (1,), seconds: float = 150, seed: int = 0) -
         seconds: how long configurations are drawn.
         seed: of the draws.
     """
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
+    print(alternate.setting())
     rng, start, ratios = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:
         if not (drawn := draw(rng, strides)):

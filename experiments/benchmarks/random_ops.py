@@ -50,7 +50,7 @@ def main(kinds: tuple[str, ...] = (*_CONVS, *_POOLS), seconds: float = 300, seed
         seconds: how long.
         seed: of the draws.
     """
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, float32")
+    print(alternate.setting())
     rng, start, found = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:
         kind = str(rng.choice(kinds))

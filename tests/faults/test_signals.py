@@ -18,11 +18,16 @@ pytestmark = pytest.mark.faults
 GRACE_SECONDS = 30
 
 
+def pytest_generate_tests(metafunc):
+    if "rows" in metafunc.fixturenames:
+        count = metafunc.config.getoption("--kills")
+        metafunc.parametrize("rows", np.random.default_rng(7).integers(1, 33, count).tolist())
+
+
 def test_one_code_wherever_it_comes():
     assert early.PREEMPTED == PREEMPTED == 42 and early.INTERRUPTED == INTERRUPTED == 130
 
 
-@pytest.mark.parametrize("rows", np.random.default_rng(7).integers(1, 33, 3).tolist())
 def test_sigterm_saves_and_the_same_command_continues(whole, rows, tmp_path):
     process = runs.start(tmp_path / "run")
     runs.wait_for_rows(tmp_path / "run", rows, process)

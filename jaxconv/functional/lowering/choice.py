@@ -1,7 +1,8 @@
 """Which form the CPU takes: the first row whose condition holds for the shapes, else XLA's own form.
 
 Each row carries the measurement that made it: how many times faster than `plain` the form is, float32, 8 images unless
-it says otherwise, on two Xeon cores (shared with other work), alternating, as `experiments/benchmarks/ops.py` measures.
+it says otherwise, on two Xeon cores (shared with other work), alternating, as `experiments/benchmarks/ops.py` measures;
+"EPYC" is the same on two of an AMD EPYC (Zen 4), whose XLA forms are faster where arrays fit in its third-level cache.
 The file is long because its tables are read together, and because each row keeps its evidence.
 """
 
@@ -106,7 +107,8 @@ CONV = (
     Row(
         when_dense.large_unit_kernel,
         columns.conv_spread,
-        "3x3, 8 images: 1.2 to 1.3 (256 channels, 14x14; 32 images 1.1), 1.4 (512, 14x14), 1.2 (512, 28x28)",
+        "3x3, 8 images: 1.2 to 1.3 (256 channels, 14x14; 32 images 1.1), 1.4 (512, 14x14), 1.2 (512, 28x28); EPYC: 0.9 "
+        "(256, 14x14, 2 images); windows of 15 to 49 elements there: 0.4 to 0.9, 9 shapes",
     ),
 )
 INPUT_GRAD = (
@@ -165,8 +167,8 @@ INPUT_GRAD = (
         when_dense.input_products,
         columns.input_grad_columns,
         "3x3, 1, 8, 32 images: 1.9, 2.0, 1.2 (256 channels, 14x14), 4.1, 3.5, 2.6 (512, 7x7), 5.5, 4.0, 3.8 (512, "
-        "4x4), 2.8, 1.8, 1.6 (256, 8x8); 1.7, 1.3 (512, 28x28); dilated, 1.4, 1.2, 1.1 (256, 28x28); one image 1.3 "
-        "(128, 16x16), 1.5 (192, 14x14; 1x7, 192, 17x17; 128 to 32, 7x7), 2.0 (64, 4x4)",
+        "4x4), 2.8, 1.8, 1.6 (256, 8x8); 1.7, 1.3 (512, 28x28); dilated, 1.4, 1.2, 1.1 (256, 28x28; EPYC: 1.2, 0.9, "
+        "0.9); one image 1.3 (128, 16x16), 1.5 (192, 14x14; 1x7, 192, 17x17; 128 to 32, 7x7), 2.0 (64, 4x4)",
     ),
     Row(
         when.unit_strides,
@@ -289,7 +291,7 @@ KERNEL_GRAD = (
         when_dense.single_channel,
         columns.kernel_grad_columns,
         "5x5, 28x28, 8, 32, 128 images: 1.1, 1.3, 1.4; `kernel_grad_rows`: 1.1, 1.1, 1.2, `kernel_grad_maps`: 1.0, "
-        "1.0, 1.1",
+        "1.0, 1.1; EPYC, 5x5 on 64x64 and 7x7: 0.5 to 0.7",
     ),
     Row(
         when_dense.strided_wide,
@@ -297,13 +299,6 @@ KERNEL_GRAD = (
         "stride 2, 3x3: 1.4 (384 to 256 channels, 7x7), 1.3 (128 to 256, 16x16), 1.7 (512, 14x14, one image), 2.1 (64 "
         "to 512, 28x28, 4 images); 5x5: 1.8 (3 to 512, 48x48, one image); `kernel_grad_rows`: 1.2, 1.4, 1.2, 2.0, 1.4; "
         "113 random ones 1.56 (`kernel_grad_rows` 1.34, `kernel_grad_maps` 0.99)",
-    ),
-    Row(
-        when_dense.strided_wide_bands,
-        columns.kernel_grad_bands,
-        "3x3 stride 2, 8 and 32 images: 1.6, 1.4 (128 channels, 56x56), 1.4, 1.8 (256, 28x28); 1.9 (384 to 192, 56x56, "
-        "2 images); `kernel_grad_rows`: 1.6, 1.4, 1.0, 2.3, 1.5, and where bands are single rows, 288 to 384, 35x35 "
-        "VALID: 2.5, 3.7, this 1.2, 1.5",
     ),
     Row(
         when_dense.strided_few_positions,
@@ -316,7 +311,7 @@ KERNEL_GRAD = (
         phases.kernel_grad,
         "stride 2: 2.2 (4x4, 256 to 96 channels, 48x48, 4 images), 1.9 (3x3, 512 to 24, 35x35, 8), 6.5 (7x7, 512 to "
         "16, 35x35, one), 2.5 (7x7, 48 to 24, 147x147, 4); `kernel_grad_rows`: 1.3, 0.8, 3.0, 2.1; 84 random ones 1.69 "
-        "(`kernel_grad_rows` 1.11, `kernel_grad_bands` 1.09, `kernel_grad_maps` 1.02)",
+        "(`kernel_grad_rows` 1.11, `kernel_grad_maps` 1.02)",
     ),
     Row(
         when_dense.strided_maps,
@@ -337,6 +332,11 @@ KERNEL_GRAD = (
         "is 180 to 280 times slower",
     ),
     Row(
+        when_dense.narrow,
+        dense.kernel_grad_maps,
+        "EPYC, 129 random ones of up to 48 channels and features: 1.01 (16 below 0.95), `kernel_grad_rows` 0.90 (79)",
+    ),
+    Row(
         when_dense.few_features,
         dense.kernel_grad_swapped,
         "3x3, 256 to 64 channels, 28x28: 1.45, one image 1.8; 128 to 32, 14x14, 1, 4, 8, 32 images: 1.5, 1.6, 1.5, "
@@ -352,7 +352,8 @@ KERNEL_GRAD = (
         dense.kernel_grad_rows,
         "one core, 3x3: 2.5 (64 channels, 56x56), 3.1 (128, 28x28), 1.2 (256, 14x14), 1.2 (512, 7x7), 3.0 (64, 32x32, "
         "32 images), 1x7: 1.1 (128, 17x17), one image 1.0 to 1.3; 5x5: 1.3 (48, 35x35), 2.6 (32, 14x14, 128 images); "
-        "7x7 stem: 1.8 to 3.8; stride 2: 2.0 (64 to 128, 56x56, 32 images), 105 random ones 1.5; inside "
-        "a scan XLA's form is 180 to 280 times slower",
+        "7x7 stem: 1.8 to 3.8; stride 2: 2.0 (64 to 128, 56x56, 32 images), 105 random ones 1.5, 3x3 on 128 to 384 "
+        "channels 1.0 to 2.3 (EPYC 1.0 to 1.6; products of bands of rows, once a form of their own, 1.4 to 1.9, EPYC "
+        "0.9 to 1.5); inside a scan XLA's form is 180 to 280 times slower",
     ),
 )

@@ -15,8 +15,6 @@ from jaxconv.functional.lowering.taps import add, after, offsets, out_space, pad
 # Positions in a product of a forward convolution. Measured on 3x3 windows, 128 to 512 channels, 7x7 to 28x28: as fast
 # as 256 and 4096 or faster.
 _POSITIONS = 1024
-# Positions in a band. 512 is as fast for 3x3 windows on 128 to 288 channels, 1024 slower.
-_BAND = 256
 
 
 def conv_gathered(x, kernel, *, strides, padding, dilation, groups):
@@ -67,35 +65,6 @@ def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
     taps = [tap(by_channel, (0, *i), (1, *strides), (1, *dilation), (x.shape[0], *out)) for i in offsets(window)]
     rows = jnp.concatenate(taps).reshape(len(taps) * x.shape[-1], -1)
     return (rows @ dy.reshape(-1, k)).reshape(*window, x.shape[-1], k)
-
-
-def kernel_grad_bands(x, dy, *, window, strides, padding, dilation, groups):
-    """For two dimensions: products of all taps of some rows of an image (im2col) with `dy`, added up band by band.
-
-    The taps of a band stay in the second-level cache. The product transposes `dy`, which is the narrow factor.
-    """
-    (n, height, width, k), c = dy.shape, x.shape[-1]
-    rows = band_rows(height, width)
-    bands = height // rows
-    (down, _), (low, _) = strides, padding[0]
-    reach, needed = ((r - 1) * down + dilation[0] * (window[0] - 1) + 1 for r in (rows, height))
-    x = pad(after(dy, x), ((low, max(0, needed - low - x.shape[1])), padding[1]))
-
-    def step(number, total):
-        image, band = number // bands, number % bands
-        seen = lax.dynamic_slice(x, (image, band * rows * down, 0, 0), (1, reach, *x.shape[2:]))
-        right = lax.dynamic_slice(dy, (image, band * rows, 0, 0), (1, rows, width, k)).reshape(-1, k)
-        taps = [tap(seen, i, strides, dilation, (rows, width)) for i in offsets(window)]
-        columns = lax.optimization_barrier(jnp.concatenate(taps, -1)).reshape(rows * width, -1)
-        return total + lax.dot_general(right, columns, (((0,), (0,)), ((), ())))
-
-    total = lax.fori_loop(0, n * bands, step, jnp.zeros((k, len(offsets(window)) * c), x.dtype))
-    return total.T.reshape(*window, c, k)
-
-
-def band_rows(height, width) -> int:
-    """The rows in a band of `kernel_grad_bands`: as many as fit, so that none are left."""
-    return max(r for r in range(1, height + 1) if height % r == 0 and (r == 1 or r * width <= _BAND))
 
 
 def _at_once(space):

@@ -2,7 +2,6 @@
 
 import math
 
-from jaxconv.functional.lowering import columns
 from jaxconv.functional.lowering.when import Case, unit_strides, whole, whole_few_taps
 
 
@@ -68,13 +67,14 @@ def large_kernel_on_small_maps(case: Case) -> bool:
 
 
 def large_unit_kernel(case: Case) -> bool:
-    """A large kernel at every position of maps of middle size, or a very large one."""
-    return large_kernel(case) and unit_strides(case) and (case.positions <= 256 or case.weights >= 9 * 512 * 512)
+    """A large kernel of few taps at every position of maps of middle size, or a very large one."""
+    fits = large_kernel(case) and unit_strides(case) and case.taps <= 9
+    return fits and (case.positions <= 256 or case.weights >= 9 * 512 * 512)
 
 
 def input_products(case: Case) -> bool:
     """A window at every position, and a large kernel or few positions."""
-    dilated = any(d > 1 for d in case.dilation)
+    dilated = any(d > 1 for d in case.dilation) and case.images * case.positions <= 2000
     large = large_kernel(case) and (case.positions <= 256 or case.weights >= 9 * 512 * 512 or dilated)
     middle = case.images * case.positions <= 300 and case.weights >= 9 * 128 * 128
     few = case.images * case.positions <= 128 and case.weights >= 9 * 64 * 64
@@ -111,7 +111,9 @@ def small_maps(case: Case) -> bool:
 
 def single_channel(case: Case) -> bool:
     """One channel in, so that all taps are no larger than a map of few channels."""
-    return whole_few_taps(case) and unit_strides(case) and case.channels == 1 and case.images * case.positions <= 2**17
+    few = case.taps <= 9 or (case.taps <= 25 and case.positions <= 1024)
+    fits = whole_few_taps(case) and unit_strides(case) and case.channels == 1
+    return fits and few and case.images * case.positions <= 2**17
 
 
 def _side_by_side(case: Case) -> bool:
@@ -143,13 +145,6 @@ def strided_wide(case: Case) -> bool:
     return _strided(case) and _wide(case) and seen <= 1_500_000 and case.taps >= math.prod(case.strides)
 
 
-def strided_wide_bands(case: Case) -> bool:
-    """Strides, in two dimensions, many features for a small window, many channels, and bands of many positions."""
-    many = case.channels >= 128 and case.features <= 2 * case.channels and case.taps <= 9
-    fits = _strided(case) and _wide(case) and many and len(case.window) == 2
-    return fits and columns.band_rows(*case.out) * case.out[1] >= 128
-
-
 def strided_few_positions(case: Case) -> bool:
     """Strides, few features for the window, and few positions in all."""
     return _strided_deep(case) and _few_small(case) and case.positions <= 36
@@ -171,7 +166,14 @@ def strided_maps(case: Case) -> bool:
 def few_large_windows(case: Case) -> bool:
     """Windows of 5x5 and more, on not too much."""
     large = unit_strides(case) and case.taps >= 25
-    return whole(case) and large and case.images * case.positions <= 6272
+    return whole(case) and large and case.images * case.positions <= 12_544
+
+
+def narrow(case: Case) -> bool:
+    """Few channels and few features, for which nothing that is written first pays, and no more than caches hold."""
+    few = 8 <= case.channels <= 48 and case.features <= 48
+    elements = case.images * case.positions * (case.channels + case.features)
+    return whole(case) and unit_strides(case) and few and elements <= 1e6 and (case.taps >= 10 or elements >= 3e5)
 
 
 def few_features(case: Case) -> bool:

@@ -119,7 +119,6 @@ KERNEL_GRAD = [
     (dense.kernel_grad_swapped, UNIT),
     (columns.kernel_grad_columns, DENSE),
     (dense.kernel_grad_maps, DENSE),
-    (columns.kernel_grad_bands, [name for name in DENSE if name.startswith("plane")]),
     (pointwise.conv_kernel_grad_rows, POINTS),
     (patches.conv_kernel_grad, TILED),
     (phases.kernel_grad, [name for name in DENSE if set(CASES[name][7]) == {1}]),
@@ -162,14 +161,6 @@ def test_input_gradients(form, name, rng):
 def test_kernel_gradients(form, name, rng):
     x, kernel, dy, settings = make(name, rng)
     agree(form, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
-
-
-@pytest.mark.parametrize("name", ["plane", "plane, strided", "plane, strided and dilated"])
-@pytest.mark.parametrize("positions", [1, 6, 12])
-def test_bands_of_rows_cover_the_map_once(name, positions, rng, monkeypatch):
-    monkeypatch.setattr(columns, "_BAND", positions)
-    x, kernel, dy, settings = make(name, rng)
-    agree(columns.kernel_grad_bands, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
 
 
 @pytest.mark.parametrize("form", [columns.conv_gathered, columns.conv_spread])

@@ -108,7 +108,7 @@ CONV = (
         when_dense.large_unit_kernel,
         columns.conv_spread,
         "3x3, 8 images: 1.2 to 1.3 (256 channels, 14x14; 32 images 1.1), 1.4 (512, 14x14), 1.2 (512, 28x28); EPYC: 0.9 "
-        "(256, 14x14, 2 images); windows of 15 to 49 elements there: 0.4 to 0.9, 9 shapes",
+        "(256, 14x14, 2 images); windows of 15 to 49 elements there: 0.4 to 0.9, 7 shapes",
     ),
 )
 INPUT_GRAD = (

@@ -18,11 +18,13 @@ OWN = [case for case, path in CASES.items() if path.is_relative_to(proof.HERE)]
 OTHERS = [case for case in CASES if case not in OWN]
 LONG = (
     "timm/convmixer_768_32",
+    "timm/convnext_atto",
     "timm/densenet121",
     "timm/efficientnet_b0",
     "timm/inception_v3",
     "timm/inception_v4",
     "timm/legacy_xception",
+    "timm/mobilenetv3_small_050",
     "timm/nfnet_l0",
     "timm/vgg13",
     "timm/xception41",

@@ -2,7 +2,8 @@
 
 Each row carries the measurement that made it: how many times faster than `plain` the form is, float32, 8 images unless
 it says otherwise, on two Xeon cores (shared with other work), alternating, as `experiments/benchmarks/ops.py` measures;
-"EPYC" is the same on two of an AMD EPYC (Zen 4), whose XLA forms are faster where arrays fit in its third-level cache.
+"EPYC" is the same on two of an AMD EPYC (Zen 4), whose XLA forms are faster where arrays fit in its third-level cache;
+the rows of depthwise lines, volumes and large windows were measured there alone.
 The file is long because its tables are read together, and because each row keeps its evidence.
 """
 

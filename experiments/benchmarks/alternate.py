@@ -76,16 +76,17 @@ def compare(
 def setting() -> str:
     """The versions and the hardware that a table was made with, for its first line."""
     device = jax.devices()[0]
-    kind = _processor() if device.platform == "cpu" else device.device_kind
+    kind = processor() if device.platform == "cpu" else device.device_kind
     return f"jax {jax.__version__}, {kind}, {os.cpu_count()} cores, float32"
 
 
-def _processor():
-    """Linux' words for the first core; the family and the model, because a guest is often told no more of its name."""
-    lines = Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].splitlines()
+def processor() -> str:
+    """The first core's name, family and model, because a guest is often told no more than a name of many models."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().split("\n\n", 1)[0].splitlines() if info.exists() else []
     said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     more = [f"{key} {said[name]}" for key, name in (("family", "cpu family"), ("model", "model")) if name in said]
-    return " ".join([said.get("model name", platform.machine()), *more])
+    return " ".join([said.get("model name", platform.processor() or platform.machine()), *more])
 
 
 def _calls(function, block_milliseconds):

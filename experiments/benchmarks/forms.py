@@ -1,4 +1,4 @@
-"""Time every form of a strided gradient on random layers: what the rows of `choice` for strides were fitted to.
+"""Time every form of a gradient on random layers: what rows of `choice` for strides and narrow layers rest on.
 
 Run: `PYTHONPATH=. python experiments/benchmarks/forms.py --direction kernel --seconds 100 --seed 5`
 
@@ -36,6 +36,7 @@ _INPUT = {
 def main(
     direction: Literal["kernel", "input"] = "kernel",
     strides: tuple[int, ...] = (2, 2, 2, 3),
+    rows: tuple[str, ...] = (),
     seconds: float = 100,
     seed: int = 0,
 ) -> None:
@@ -44,6 +45,7 @@ def main(
     Args:
         direction: the gradient of the kernel, or of the input.
         strides: what strides are drawn from.
+        rows: names of conditions; only layers of theirs are timed. None means all.
         seconds: how long layers are drawn.
         seed: of the draws.
     """
@@ -55,7 +57,7 @@ def main(
             continue
         x, kernel, settings = drawn
         row = _row(table, x, kernel, settings)
-        if row is None or row.form not in forms.values():
+        if row is None or row.form not in forms.values() or (rows and row.condition.__name__ not in rows):
             continue
         ratios = _ratios(direction, forms, x, kernel, settings)
         texts = (f"{key}{'*' * (row.form is form)} {_text(ratios[key])}" for key, form in forms.items())

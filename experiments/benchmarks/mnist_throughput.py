@@ -33,6 +33,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+import alternate
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -369,16 +370,18 @@ def summarise(rates: dict[str, list[float]], steps: dict[str, int]) -> tuple[dic
 
 def machine() -> dict[str, Any]:
     """Processor, cores, system and versions."""
-    info = Path("/proc/cpuinfo")
-    models = [line for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
     versions = {"python": platform.python_version(), "jaxconv": jaxconv.__version__}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "not installed"
-    processor = models[0].split(":")[1].strip() if models else platform.processor()
-    return {"processor": processor, "cores": os.cpu_count(), "system": platform.platform(), "versions": versions}
+    return {
+        "processor": alternate.processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "versions": versions,
+    }
 
 
 def show(report: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 Each row carries the measurement that made it: how many times faster than `plain` the form is, float32, 8 images unless
 it says otherwise, on two Xeon cores (shared with other work), alternating, as `experiments/benchmarks/ops.py` measures;
 "EPYC" is the same on two of an AMD EPYC (Zen 4), whose XLA forms are faster where arrays fit in its third-level cache;
-the rows of depthwise lines, volumes and large windows were measured there alone.
+the rows of depthwise lines, volumes and large windows are of that machine, too, by all that is known.
 The file is long because its tables are read together, and because each row keeps its evidence.
 """
 
@@ -292,7 +292,7 @@ KERNEL_GRAD = (
         when_dense.single_channel,
         columns.kernel_grad_columns,
         "5x5, 28x28, 8, 32, 128 images: 1.1, 1.3, 1.4; `kernel_grad_rows`: 1.1, 1.1, 1.2, `kernel_grad_maps`: 1.0, "
-        "1.0, 1.1; EPYC, 5x5 on 64x64 and 7x7: 0.5 to 0.7",
+        "1.0, 1.1; EPYC, 5x5 on 64x64 and 112x112, and 7x7: 0.5 to 0.7, one image of 112x112 1.05",
     ),
     Row(
         when_dense.strided_wide,
@@ -329,13 +329,14 @@ KERNEL_GRAD = (
     Row(
         when_dense.few_large_windows,
         dense.kernel_grad_maps,
-        "one core, 5x5: 1.0 (48 channels, 35x35, one image; 32, 14x14, 8 images), else 0.86; inside a scan XLA's form "
-        "is 180 to 280 times slower",
+        "one core, 5x5: 1.0 (48 channels, 35x35, one image; 32, 14x14, 8 images), else 0.86; EPYC, 48 to 64, 35x35: "
+        "1.0 (`kernel_grad_rows` 0.8, on the Xeon 1.0); inside a scan XLA's form is 180 to 280 times slower",
     ),
     Row(
         when_dense.narrow,
         dense.kernel_grad_maps,
-        "EPYC, 129 random ones of up to 48 channels and features: 1.01 (16 below 0.95), `kernel_grad_rows` 0.90 (79)",
+        "EPYC, 40 random ones (`forms.py --strides 1 --rows narrow --seconds 90 --seed 61`): 1.01 (4 below 0.95), "
+        "`kernel_grad_rows` 0.89 (24)",
     ),
     Row(
         when_dense.few_features,

@@ -7,6 +7,9 @@ other library. torch counts with the fastest of NCHW and channels_last, eager an
 inference). A training step is forward, backward and SGD with momentum; batch normalisation uses the statistics of the
 batch in training and running ones in inference. All frameworks compute with the same parameters, and their outputs are
 compared before anything is timed.
+
+With `--steps 4` ours takes four training steps a call, in a loop inside the program, as `jaxconv.train` does on a CPU
+(`stretches.py`); `singly`, and every peer, takes them one by one. Milliseconds are those of a step.
 """
 
 import functools
@@ -105,6 +108,7 @@ def main(
     rounds: int = 7,
     compiled: bool = True,
     memory: bool = False,
+    steps: int = 1,
 ) -> None:
     """Print one line a case: our milliseconds, then each peer's and how many times slower than ours it is.
 
@@ -115,24 +119,25 @@ def main(
         rounds: how many rounds are kept.
         compiled: whether torch.compile is among the torch variants; it takes minutes.
         memory: print the peak memory of the temporaries of each program, too.
+        steps: training steps in a call of ours.
     """
-    print(alternate.setting())
+    print(alternate.setting(), f"training steps a call of ours: {steps}")
     for name, mode, batch in CASES:
         if mode in modes and (not only or name in only):
             variants = (
                 _scan_variants(batch, against)
                 if mode == "scan"
-                else _variants(name, mode, batch, against, compiled, memory)
+                else _variants(name, mode, batch, against, compiled, memory, steps if mode == "train" else 1)
             )
             result = alternate.compare(variants, rounds=rounds, block_milliseconds=100, limit_seconds=120)
-            _report(f"{name} {mode} b{batch}", result, list(variants))
+            _report(f"{name} {mode} b{batch}", result, list(variants), steps if mode == "train" else 1)
 
 
-def _report(label, result, names):
+def _report(label, result, names, steps):
     base = names[0]
-    text = f"{label:24} {base} {result.milliseconds(base):9.2f} ms"
+    text = f"{label:24} {base} {result.milliseconds(base) / steps:9.2f} ms"
     for name in names[1:]:
-        text += f" | {name} {result.milliseconds(name):9.2f} ms x{result.ratio(name, base):.2f}"
+        text += f" | {name} {result.milliseconds(name) / steps:9.2f} ms x{result.ratio(name, base):.2f}"
     torches = [name for name in names if name.startswith("torch")]
     if torches:
         text += f" | ours / best torch {result.ratio(base, result.fastest(torches)):.2f}"
@@ -148,7 +153,7 @@ def draw(network: Network, batch: int):
     return shapes.params, images, rng.integers(0, network.classes, batch)
 
 
-def _variants(name, mode, batch, against, compiled, memory) -> dict[str, Callable]:
+def _variants(name, mode, batch, against, compiled, memory, steps) -> dict[str, Callable]:
     network = NETWORKS[name]
     params, images, labels = draw(network, batch)
     modules = {"ours": lowering} | ({"lax": plain} if "lax" in against else {})
@@ -167,7 +172,20 @@ def _variants(name, mode, batch, against, compiled, memory) -> dict[str, Callabl
         for key, (call, result) in torch_nets.build(network, mode, params, images, labels, compiled).items():
             _check(key, result, expected)
             variants[key] = call
-    return variants
+    if steps == 1:
+        return variants
+    looped, loss = _looped(network, params, images, labels, steps)
+    _check("ours, in a loop", loss, expected)
+    singly = {"singly" if key == "ours" else key: _repeated(call, steps) for key, call in variants.items()}
+    return {"ours": looped, **singly}
+
+
+def _repeated(call, steps):
+    def calls():
+        for _ in range(steps):
+            call()
+
+    return calls
 
 
 def _check(key, result, expected):
@@ -204,6 +222,29 @@ def program(network, module, mode, params, images, labels):
         return loss.block_until_ready()
 
     return step, np.asarray(call()), call
+
+
+def _looped(network, params, images, labels, steps):
+    """A call of several training steps, as the trainer makes them on a CPU, and the loss of the first step."""
+    images, labels = np.stack([images] * steps), np.stack([labels.astype("i4")] * steps)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def stretch(state, count, images, labels):
+        def take(number, state):
+            params, momenta, _ = state
+            return list(_step(network, lowering, params, momenta, images[number], labels[number]))
+
+        return jax.lax.fori_loop(0, count, take, state)
+
+    params = [jnp.asarray(p) for p in params]
+    state = [params, [jnp.zeros_like(p) for p in params], jnp.zeros(())]
+    batches = jnp.asarray(images), jnp.asarray(labels)
+
+    def call(count=steps):
+        state[:] = stretch(state, np.int32(count), *batches)
+        return state[-1].block_until_ready()
+
+    return call, np.asarray(call(1))
 
 
 def _scan_variants(batch, against):

@@ -7,7 +7,7 @@ the parameters do not depend on the number of devices. The devices may belong to
 same program on their own rows of each batch (`processes.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -102,6 +102,30 @@ def shard_batch(batch: Any, mesh: Mesh, *, size: int) -> Any:
     return jax.tree.map(placed, batch)
 
 
+def shard_batches(batches: Sequence[Any], mesh: Mesh, *, size: int, most: int) -> Any:
+    """Each device its rows of some batches, which lie behind one another.
+
+    Args:
+        batches: at least one; of each this process holds the rows of `local_rows`.
+        mesh: from `data_mesh`.
+        size: rows of a whole batch, a multiple of the number of devices.
+        most: for how many there is space.
+
+    Returns:
+        Tree of arrays (most, size, ...), zero behind the last batch.
+    """
+    sharding = NamedSharding(mesh, P(None, AXIS))
+
+    def placed(*leaves: np.ndarray) -> jax.Array:
+        stack = leaves[0][None]
+        if most > 1:
+            stack = np.zeros((most, *leaves[0].shape), leaves[0].dtype)
+            np.stack(leaves, out=stack[: len(leaves)])
+        return jax.make_array_from_process_local_data(sharding, stack, (most, size, *leaves[0].shape[1:]))
+
+    return jax.tree.map(placed, *batches)
+
+
 def shard_columns(array: np.ndarray, mesh: Mesh) -> jax.Array:
     """Each device its columns of an array (rows, columns) that every process holds whole."""
     return place(array, NamedSharding(mesh, P(None, AXIS)))
@@ -154,8 +178,3 @@ def compile_evaluation(function: Callable[..., Any], mesh: Mesh, *, batch_argume
         return jax.lax.with_sharding_constraint(function(*arguments[:count], *rows), whole)
 
     return jax.jit(placed)
-
-
-def unrolls() -> bool:
-    """Whether steps are dispatched one by one: XLA's convolutions are slow inside loops on CPU, and only there."""
-    return jax.default_backend() == "cpu"

@@ -138,21 +138,32 @@ def make_eval_step(
     return step
 
 
-def make_scan(step: Callable[[TrainState, Array, Array], TrainState], *, unroll: bool) -> Callable[..., TrainState]:
-    """A function `(state, images, labels, indices (steps, n)) -> state` over a data set that lives on the device.
+def make_stretch(
+    step: Callable[[TrainState, Array, Array], TrainState], *, resident: bool
+) -> Callable[..., TrainState]:
+    """A function `(state, count, *data) -> state` that takes steps one after another.
 
-    A stretch of one step is that step; a longer one is a `lax.scan`, or where `unroll`, its steps one after another.
+    Args:
+        step: takes one.
+        resident: whether the data are a whole data set and the rows of each step, images (m, h, w, c), labels (m,) and
+            indices (steps, n); otherwise they are the batches, images (steps, n, h, w, c) and labels (steps, n).
+
+    Returns:
+        The function. `count`, a number of steps, may be less than there are batches for, and is not part of the
+        program; None takes all in a `lax.scan`, or where it is one step, that step.
     """
 
-    def stretch(state: TrainState, images: Array, labels: Array, indices: Int[Array, "steps n"]) -> TrainState:
-        def body(state: TrainState, rows: Array) -> tuple[TrainState, None]:
-            return step(state, images[rows], labels[rows]), None
+    def stretch(state: TrainState, count: Array | None, *data: Array) -> TrainState:
+        images, labels, *indices = data
+        steps = data[-1].shape[0]
 
-        if unroll or indices.shape[0] == 1:
-            for rows in indices:
-                state, _ = body(state, rows)
-            return state
-        return jax.lax.scan(body, state, indices)[0]
+        def take(number: Any, state: TrainState) -> TrainState:
+            rows = indices[0][number] if resident else number
+            return step(state, images[rows], labels[rows])
+
+        if count is None and steps == 1:
+            return take(0, state)
+        return jax.lax.fori_loop(0, steps if count is None else count, take, state)
 
     return stretch
 

@@ -18,12 +18,12 @@ from jaxconv.train.parallel import (
     local_rows,
     replicate,
     require_divisible,
-    shard_batch,
+    shard_batches,
     shard_columns,
-    unrolls,
 )
+from jaxconv.train.pieces import Pieces
 from jaxconv.train.state import TrainState, initial_state
-from jaxconv.train.step import is_finite, make_eval_step, make_objective, make_scan, make_train_step, passed_over
+from jaxconv.train.step import is_finite, make_eval_step, make_objective, make_stretch, make_train_step, passed_over
 
 RESIDENT_BYTES = 4 * 2**30
 """Data sets of up to this size are kept on the device."""
@@ -59,6 +59,7 @@ class Trainer:
         self._loader = Loader((data, e.eval_data), workers=e.workers)
         self._read_ahead: tuple[int, Iterator[Batch]] | None = None
         self._resident = isinstance(data, Dataset) and data.in_memory and data.images.nbytes <= RESIDENT_BYTES
+        self._pieces = Pieces(resident=self._resident)
         options = {"loss": e.loss, "preprocess": e.preprocess, "augment": e.augment, "seed": e.seed}
         self.objective = make_objective(self._apply, **options)
         make = partial(make_train_step, self._apply, self._optimizer, **options, ema_decay=e.ema_decay)
@@ -81,13 +82,14 @@ class Trainer:
         self._loader.close()
 
     def _compiled(self, step: Callable[..., TrainState]) -> Callable[..., TrainState]:
+        stretch = make_stretch(step, resident=self._resident)
+        compiled = compile_step(stretch, self.mesh, batch_arguments=1 if self._resident else 2, batch_axis=1)
         if not self._resident:
-            return compile_step(step, self.mesh, batch_arguments=2)
+            return compiled
         data = self.experiment.train_data
         assert isinstance(data, Dataset)
         images, labels = replicate((np.asarray(data.images), data.labels), self.mesh)
-        stretch = compile_step(make_scan(step, unroll=unrolls()), self.mesh, batch_arguments=1, batch_axis=1)
-        return lambda state, indices: stretch(state, images, labels, indices)
+        return lambda state, count, indices: compiled(state, count, images, labels, indices)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, on every device."""
@@ -121,17 +123,33 @@ class Trainer:
                 yield first, state
 
     def _take(self, state: TrainState, first: int, last: int, singly: bool) -> Iterator[tuple[int, TrainState]]:
-        e = self.experiment
-        if not self._resident:
-            for step in range(first, last):
-                state = self._step(state, *shard_batch(self._read(step), self.mesh, size=e.batch_size))
-                yield step + 1, state
-            return
-        piece = 1 if singly or unrolls() else max(1, last - first)
-        for start in range(first, last, piece):
-            rows = np.stack([self._rows(step) for step in range(start, start + piece)]).astype(np.int32)
-            state = self._step(state, shard_columns(rows, self.mesh))
-            yield start + piece, state
+        while first < last:
+            length = 1 if singly else self._pieces.length(last - first)
+            steps, data, failure = self._drawn(first, length) if self._resident else self._read_several(first, length)
+            if steps:
+                state = self._pieces.call(self._step, state, steps, *data)
+                first += steps
+                yield first, state
+            if failure is not None:
+                raise failure
+
+    def _drawn(self, first: int, length: int) -> tuple[int, tuple[jax.Array], None]:
+        """The rows of some steps."""
+        rows = np.zeros((self._pieces.most or length, self.experiment.batch_size), np.int32)
+        for number in range(length):
+            rows[number] = self._rows(first + number)
+        return length, (shard_columns(rows, self.mesh),), None
+
+    def _read_several(self, first: int, length: int) -> tuple[int, tuple[jax.Array, ...], Exception | None]:
+        """How many of the batches could be read, those, and what kept the next from being read."""
+        read, failure = [], None
+        try:
+            for step in range(first, first + length):
+                read.append(self._read(step))
+        except Exception as error:  # raised behind the steps before it
+            failure = error
+        most, size = self._pieces.most or 1, self.experiment.batch_size
+        return len(read), shard_batches(read, self.mesh, size=size, most=most) if read else (), failure
 
     def _rows(self, step: int) -> np.ndarray:
         e = self.experiment

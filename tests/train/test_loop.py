@@ -78,7 +78,7 @@ def test_streamed_and_resident_data_give_the_same_bits(make_experiment, tmp_path
     assert same_bits(resident, fit(make_experiment(), tmp_path / "streamed", progress=False))
 
 
-def test_a_scanned_stretch_equals_the_host_loop(make_experiment, monkeypatch):
+def test_a_scanned_stretch_equals_pieces(make_experiment, monkeypatch):
     def after(experiment):
         trainer = Trainer(experiment)
         state = trainer.initial_state()
@@ -86,7 +86,7 @@ def test_a_scanned_stretch_equals_the_host_loop(make_experiment, monkeypatch):
         return last
 
     looped = after(make_experiment())
-    monkeypatch.setattr("jaxconv.train.trainer.unrolls", lambda: False)
+    monkeypatch.setattr("jaxconv.train.pieces.keeps_host_busy", lambda: False)
     scanned = after(make_experiment())
     for a, b in zip(jax.tree.leaves(looped.params), jax.tree.leaves(scanned.params)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -173,9 +173,9 @@ def test_mistakes_in_an_experiment(make_experiment, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("unrolls", [True, False])
-def test_saves_by_the_clock_come_also_where_a_stretch_is_one_piece(make_experiment, tmp_path, monkeypatch, unrolls):
-    monkeypatch.setattr("jaxconv.train.trainer.unrolls", lambda: unrolls)
+@pytest.mark.parametrize("busy", [True, False])
+def test_saves_by_the_clock_come_also_where_a_stretch_is_one_piece(make_experiment, tmp_path, monkeypatch, busy):
+    monkeypatch.setattr("jaxconv.train.pieces.keeps_host_busy", lambda: busy)
     fit(make_experiment(), tmp_path / "run", progress=False, saving=Saving(every="0.0001s", keep=100))
     steps = {int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()}
     assert steps - {4, 7, 10}

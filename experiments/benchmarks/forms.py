@@ -1,4 +1,4 @@
-"""Time every form of a gradient on random layers: what rows of `choice` for strides and narrow layers rest on.
+"""Time every form of a convolution or gradient on random layers: what rows of `choice` for dense layers rest on.
 
 Run: `PYTHONPATH=. python experiments/benchmarks/forms.py --direction kernel --seconds 100 --seed 5`
 
@@ -31,10 +31,12 @@ _INPUT = {
     "by phase": phases.input_grad_columns,
     "columns": columns.input_grad_columns,
 }
+_UNIT_INPUT = {"flipped": dense.input_grad_flipped, "columns": columns.input_grad_columns}
+_FORWARD = {"gathered": columns.conv_gathered, "spread": columns.conv_spread}
 
 
 def main(
-    direction: Literal["kernel", "input"] = "kernel",
+    direction: Literal["kernel", "input", "forward"] = "kernel",
     strides: tuple[int, ...] = (2, 2, 2, 3),
     rows: tuple[str, ...] = (),
     seconds: float = 100,
@@ -43,26 +45,31 @@ def main(
     """Print the table.
 
     Args:
-        direction: the gradient of the kernel, or of the input.
-        strides: what strides are drawn from.
+        direction: the gradient of the kernel, or of the input, or the convolution itself, for stride 1.
+        strides: what strides are drawn from; for the input, several or 1 alone.
         rows: names of conditions; only layers of theirs are timed. None means all.
         seconds: how long layers are drawn.
         seed: of the draws.
     """
     print(alternate.setting())
-    forms, table = (_KERNEL, choice.KERNEL_GRAD) if direction == "kernel" else (_INPUT, choice.INPUT_GRAD)
+    forms, table = {
+        "kernel": (_KERNEL, choice.KERNEL_GRAD),
+        "input": (_UNIT_INPUT if set(strides) == {1} else _INPUT, choice.INPUT_GRAD),
+        "forward": (_FORWARD, choice.CONV),
+    }[direction]
     rng, start, found = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:
         if not (drawn := random_convs.draw(rng, strides)):
             continue
         x, kernel, settings = drawn
         row = _row(table, x, kernel, settings)
-        if row is None or row.form not in forms.values() or (rows and row.condition.__name__ not in rows):
+        name, form = (row.condition.__name__, row.form) if row else ("none", None)
+        if form not in (None, *forms.values()) or (rows and name not in rows):
             continue
         ratios = _ratios(direction, forms, x, kernel, settings)
-        texts = (f"{key}{'*' * (row.form is form)} {_text(ratios[key])}" for key, form in forms.items())
-        print(x, kernel, settings["strides"], settings["padding"], row.condition.__name__, *texts, flush=True)
-        found.setdefault(row.condition.__name__, []).append(ratios)
+        texts = (f"{key}{'*' * (form is one)} {_text(ratios[key])}" for key, one in forms.items())
+        print(x, kernel, settings["strides"], settings["padding"], name, *texts, flush=True)
+        found.setdefault(name, []).append(ratios)
     for name, layers in found.items():
         print(name, len(layers), *(_mean(key, [ratios[key] for ratios in layers]) for key in forms))
 
@@ -77,10 +84,11 @@ def _ratios(direction, forms, x, kernel, settings):
     rng = np.random.default_rng(0)
     x, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in (x, kernel))
     dy = plain.conv(x, kernel, **settings)
-    if direction == "kernel":
-        first, arrays, more = plain.conv_kernel_grad, (x, dy), {"window": kernel.shape[:-2]}
-    else:
-        first, arrays, more = plain.conv_input_grad, (dy, kernel), {"space": x.shape[1:-1]}
+    first, arrays, more = {
+        "kernel": (plain.conv_kernel_grad, (x, dy), {"window": kernel.shape[:-2]}),
+        "input": (plain.conv_input_grad, (dy, kernel), {"space": x.shape[1:-1]}),
+        "forward": (plain.conv, (x, kernel), {}),
+    }[direction]
     calls = {key: random_convs.compiled(f, arrays, settings | more) for key, f in ({"lax": first} | forms).items()}
     once = {key: _once(call) for key, call in calls.items()}
     timed = {key: call for key, call in calls.items() if key == "lax" or once[key] < 3 * min(once.values())}

@@ -111,6 +111,11 @@ CONV = (
         "3x3, 8 images: 1.2 to 1.3 (256 channels, 14x14; 32 images 1.1), 1.4 (512, 14x14), 1.2 (512, 28x28); EPYC: 0.9 "
         "(256, 14x14, 2 images); windows of 15 to 49 elements there: 0.4 to 0.9, 7 shapes",
     ),
+    Row(
+        when_dense.very_few_features_out,
+        columns.conv_spread,
+        "EPYC TODO",
+    ),
 )
 INPUT_GRAD = (
     Row(
@@ -155,7 +160,13 @@ INPUT_GRAD = (
     Row(
         when_dense.shrinking,
         columns.input_grad_columns,
-        "5x5 VALID on 12x12, batch 128: 1.7; 5x5 on 5x5, batch 64: 5 to 8; 7x7 on 7x7, 256 channels, batch 16: 4.4",
+        "5x5 VALID on 12x12, batch 128: 1.7; 5x5 on 5x5, batch 64: 5 to 8; 7x7 on 7x7, 256 channels, batch 16: 4.4; "
+        "EPYC TODO",
+    ),
+    Row(
+        when_dense.few_channels,
+        columns.input_grad_columns,
+        "EPYC TODO",
     ),
     Row(
         when_dense.three_taps,

@@ -69,7 +69,7 @@ def input_grad_columns(dy, kernel, *, space, strides, padding, dilation, groups)
 
 def input_grad_products(dy, kernel, *, space, strides, padding, dilation, groups):
     """For windows of whole strides: one product of `dy` with the kernel of all phases, its taps added up (col2im)."""
-    *window, c, k = kernel.shape
+    *window, _, k = kernel.shape
     taps = [w // s for w, s in zip(window, strides)]
     phased = blocks.to_channels(kernel.reshape(1, *window, -1), strides)  # (1, *taps, phases of c of k)
     matrix = lax.optimization_barrier(phased.reshape(-1, k))
@@ -77,7 +77,7 @@ def input_grad_products(dy, kernel, *, space, strides, padding, dilation, groups
 
     def grad(dy):
         products = lax.dot_general(dy, matrix, (((dy.ndim - 1,), (1,)), ((), ())))
-        phases = columns.added(products, math.prod(strides) * c, taps, coarse, ones, ((0, 0),) * len(taps), ones)
+        phases = columns.added(products, taps, coarse, ones, ((0, 0),) * len(taps), ones)
         whole = blocks.from_channels(phases, strides)
         return pad(whole, [(-low, low + size - had) for size, had, (low, _) in zip(space, whole.shape[1:-1], padding)])
 

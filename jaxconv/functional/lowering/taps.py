@@ -48,16 +48,28 @@ def tap(x, offset, strides, dilation, out):
 
 def untap(t, offset, strides, dilation, space, padding):
     """The transpose of `pad` and `tap`: (n, *out, c) back into (n, *space, c), zeros elsewhere."""
-    config, start = [], []
-    for i, s, d, size, (low, _), out in zip(offset, strides, dilation, space, padding, t.shape[1:-1]):
-        before = i * d - low
-        after = size - before - (out - 1) * s - 1
-        config.append((max(before, 0), max(after, 0), s - 1))
-        start.append(max(-before, 0))
+    along = zip(t.shape[1:-1], offset, space, strides, padding, dilation)
+    return _put(t, [(0, 0, t.shape[0], 0), *(_place(*each) for each in along), (0, 0, t.shape[-1], 0)])
+
+
+def untap_along(axis, t, *settings):
+    """`untap` along one dimension of space, by its offset, size, stride, padding and dilation."""
+    places = [(0, 0, size, 0) for size in t.shape]
+    places[1 + axis] = _place(t.shape[1 + axis], *settings)
+    return _put(t, places)
+
+
+def _place(out, offset, size, stride, padding, dilation):
+    before = offset * dilation - padding[0]
+    return before, size - before - (out - 1) * stride - 1, size, stride - 1
+
+
+def _put(t, places):
+    """`t` with (before, after, size in all, between) in each dimension; what is negative is cut off."""
     # XLA's partitioner aborts on padding that is both interior and negative, so what sticks out is sliced off.
-    t = lax.pad(t, np.array(0, t.dtype), ((0, 0, 0), *config, (0, 0, 0)))
-    limit = [a + size for a, size in zip(start, space)]
-    return lax.slice(t, (0, *start, 0), (t.shape[0], *limit, t.shape[-1]))
+    t = lax.pad(t, np.array(0, t.dtype), [(max(low, 0), max(high, 0), between) for low, high, _, between in places])
+    start = [max(-low, 0) for low, *_ in places]
+    return lax.slice(t, start, [a + size for a, (_, _, size, _) in zip(start, places)])
 
 
 def phase_shifts(window, stride, padding, dilation):

@@ -22,10 +22,26 @@ def window_beyond_input_narrowing(case: Case) -> bool:
 
 
 def shrinking(case: Case) -> bool:
-    """Far fewer positions of the window than of the input."""
+    """Fewer positions of the window than of the input, and the fewer the features the more so."""
     # The flipped form computes every position of the input, this one only those of the output.
-    shrinks = 5 * math.prod(case.space) >= 9 * case.positions and _worth_writing_out(case)
-    return whole_few_taps(case) and unit_strides(case) and shrinks
+    size = math.prod(case.space)
+    spared = case.features * (size - case.positions) >= 16 * case.positions
+    return whole_few_taps(case) and unit_strides(case) and spared and 10 * size >= 13 * case.positions
+
+
+def few_channels(case: Case) -> bool:
+    """Up to eight channels, windows of several rows and columns, and many features or small maps."""
+    few = case.features >= case.channels and (case.channels < 8 or case.features > 16 or case.positions <= 200)
+    worth = case.channels <= 8 and (case.features <= 16 or case.features > 64 or case.positions <= 200)
+    # XLA's form of 3x3 on 24 features and more is as fast, where there are positions enough.
+    fast = case.taps == 9 and case.features >= 24 and case.images * case.positions > 2048
+    return whole_few_taps(case) and unit_strides(case) and _flat(case) and few and worth and not fast
+
+
+def very_few_features_out(case: Case) -> bool:
+    """Two to six features, windows of several rows and columns, and few channels or small maps."""
+    few = 2 <= case.features <= 6 and case.channels >= 8 and (case.channels <= 16 or case.positions <= 200)
+    return whole_few_taps(case) and unit_strides(case) and _flat(case) and few
 
 
 def few_features_for_the_window(case: Case) -> bool:
@@ -42,6 +58,10 @@ def small_windows_within(case: Case) -> bool:
     apart = all(w < s for w, s in zip(case.window, case.strides))
     within = any(o * s < size for o, s, size in zip(case.out, case.strides, case.space))
     return whole_few_taps(case) and case.taps <= 9 and (apart or within)
+
+
+def _flat(case):
+    return sum(w > 1 for w in case.window) > 1
 
 
 def _windowed(case):

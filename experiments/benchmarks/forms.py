@@ -38,6 +38,7 @@ _FORWARD = {"gathered": columns.conv_gathered, "spread": columns.conv_spread}
 def main(
     direction: Literal["kernel", "input", "forward"] = "kernel",
     strides: tuple[int, ...] = (2, 2, 2, 3),
+    features: tuple[int, ...] = (),
     rows: tuple[str, ...] = (),
     seconds: float = 100,
     seed: int = 0,
@@ -47,6 +48,7 @@ def main(
     Args:
         direction: the gradient of the kernel, or of the input, or the convolution itself, for stride 1.
         strides: what strides are drawn from; for the input, several or 1 alone.
+        features: what the number of features is drawn from; none means 8 to 512.
         rows: names of conditions; only layers of theirs are timed. None means all.
         seconds: how long layers are drawn.
         seed: of the draws.
@@ -59,7 +61,7 @@ def main(
     }[direction]
     rng, start, found = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:
-        if not (drawn := random_convs.draw(rng, strides)):
+        if not (drawn := random_convs.draw(rng, strides, features)):
             continue
         x, kernel, settings = drawn
         row = _row(table, x, kernel, settings)

@@ -14,6 +14,7 @@ from jaxconv.train.clock import Clock
 from jaxconv.train.display import Display
 from jaxconv.train.experiment import Experiment, Result
 from jaxconv.train.nonfinite import ON_NAN, Broken
+from jaxconv.train.pieces import seconds_between
 from jaxconv.train.processes import agreed, is_first, peers_lost, require_same
 from jaxconv.train.record import Records
 from jaxconv.train.recovery import Recovery
@@ -65,7 +66,9 @@ def fit(
     """
     _require_settings(on_nan, hang_seconds)
     clock = Clock(experiment.batch_size)
-    trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip")
+    saving = saving or Saving()
+    call_seconds = seconds_between(saves=saving.seconds, beats=hang_seconds)
+    trainer = Trainer(experiment, skip_nonfinite=on_nan == "skip", call_seconds=call_seconds)
     data = [experiment.train_data, experiment.eval_data]
     trainer.bad_images.require_few_at_opening(data)
     run = Run(Path(out), experiment.settings, experiment.record, experiment.described)
@@ -75,7 +78,7 @@ def fit(
         finished = agreed(lambda: _begin(run, held))
         if finished is not None:
             return _finished(run, finished)
-        state, metrics = _train(trainer, run, clock, watchdog, saving or Saving(), on_nan, progress)
+        state, metrics = _train(trainer, run, clock, watchdog, saving, on_nan, progress)
         if is_first():
             run.finish({"steps": experiment.total_steps, **metrics})
     return Result(

@@ -74,7 +74,7 @@ def test_a_stopped_run_continues_to_the_same_bits(make_experiment, tmp_path, ste
 
 def test_streamed_and_resident_data_give_the_same_bits(make_experiment, tmp_path, monkeypatch):
     resident = fit(make_experiment(), tmp_path / "resident", progress=False)
-    monkeypatch.setattr("jaxconv.train.trainer.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("jaxconv.train.feed.RESIDENT_BYTES", 0)
     assert same_bits(resident, fit(make_experiment(), tmp_path / "streamed", progress=False))
 
 

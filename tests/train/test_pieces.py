@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxconv.data import batch_indices
-from jaxconv.train import Trainer, pieces
+from jaxconv.train import Saving, Trainer, fit, pieces
 from jaxconv.train.pieces import Pieces
 
 
@@ -98,6 +98,20 @@ def test_calls_on_a_cpu_are_bounded_in_time(monkeypatch):
         made.call(program, None, lengths[-1], seconds)
     assert lengths == [1, 1, 8, 8, 32, 32, 1, 1, 2, 2]
     assert made.length(1) == 1
+
+
+def test_calls_end_before_what_is_due_between_them():
+    assert pieces.seconds_between(saves=None, beats=None) == pieces.SECONDS
+    assert pieces.seconds_between(saves=None, beats=1800.0) == pieces.SECONDS
+    assert pieces.seconds_between(saves=0.5, beats=8.0) == 0.5
+    assert pieces.seconds_between(saves=60.0, beats=8.0) == 2
+
+
+def test_a_run_keeps_its_calls_within_that(make_experiment, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("jaxconv.train.trainer.Pieces", lambda **settings: seen.append(settings) or Pieces(**settings))
+    fit(make_experiment(), tmp_path / "run", progress=False, saving=Saving(every="3s"), hang_seconds=10.0)
+    assert [settings["seconds"] for settings in seen] == [2.5]
 
 
 @pytest.mark.parametrize(("resident", "lengths"), [(True, [100, 3]), (False, [1, 1])])

@@ -30,9 +30,9 @@ def shrinking(case: Case) -> bool:
 
 
 def few_channels(case: Case) -> bool:
-    """Up to eight channels, windows of several rows and columns, and many features or small maps."""
-    few = case.features >= case.channels and (case.channels < 8 or case.features > 16 or case.positions <= 200)
-    worth = case.channels <= 8 and (case.features <= 16 or case.features > 64 or case.positions <= 200)
+    """Up to eight channels, at least as many features, several rows and columns, and many features or small maps."""
+    few = case.channels <= min(8, case.features)
+    worth = case.positions <= 200 or case.features > 64 or (case.features <= 16 and case.channels < 8)
     # XLA's form of 3x3 on 24 features and more is as fast, where there are positions enough.
     fast = case.taps == 9 and case.features >= 24 and case.images * case.positions > 2048
     return whole_few_taps(case) and unit_strides(case) and _flat(case) and few and worth and not fast

@@ -123,12 +123,18 @@ class Worker:
 
     def _ask(self, connection: Connection, dataset: StreamedDataset, indices: Sequence[int]) -> Any:
         if self._untold:
-            connection.send(sys.path)
+            _request(connection, sys.path)
             connection.send_bytes(self._untold)
             self._untold = b""
         number = next(n for n, known in enumerate(self._datasets) if known is dataset)
-        connection.send((number, list(indices)))
+        _request(connection, (number, list(indices)))
         return connection.recv()
+
+
+def _request(connection: Connection, value: Any) -> None:
+    # `connection.send` pickles into a BytesIO. Where the other end is dead, the error holds frames that hold it and the
+    # view of it; if Python ends with the error in a cycle, it may free the one before the other, and crashes.
+    connection.send_bytes(pickle.dumps(value))
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> str:

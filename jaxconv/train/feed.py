@@ -71,14 +71,16 @@ class Feed:
         return length, (shard_columns(rows, self._mesh),), None
 
     def _read_several(self, first: int, length: int, most: int) -> tuple[int, tuple[jax.Array, ...], Exception | None]:
-        read, failure = [], None
+        read = []
         try:
             for step in range(first, first + length):
                 read.append(self._read(step))
         except Exception as error:  # raised behind the steps before it
-            failure = error
-        size = self._experiment.batch_size
-        return len(read), shard_batches(read, self._mesh, size=size, most=most) if read else (), failure
+            return len(read), self._placed(read, most), error
+        return len(read), self._placed(read, most), None
+
+    def _placed(self, read: list[Batch], most: int) -> tuple[jax.Array, ...]:
+        return shard_batches(read, self._mesh, size=self._experiment.batch_size, most=most) if read else ()
 
     def _read(self, step: int) -> Batch:
         """This process's rows of a step; those of the steps after it are being read, across stretches and epochs."""

@@ -4,7 +4,8 @@ On a GPU or TPU a call is dispatched and forgotten: it takes a whole stretch. On
 signals, saves and the display wait for its end, so it should end within seconds. Yet a call a step is slow: XLA asks
 the system for its temporary memory at each call anew, which is 200,000 page faults for ResNet-50 and 8 images
 (`experiments/benchmarks/stretches.py`; `experiments/LOG.md`). So on CPUs the program is a loop of as many steps as it
-is told: it is compiled once, and gives the same bits wherever a run is cut.
+is told: it is compiled once, and gives the same bits wherever a run is cut. XLA's own convolutions are slow inside
+loops, those of `jaxconv.functional` are not: a model that has the former is called step by step.
 """
 
 import time
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr  # pyright: ignore[reportPrivateImportUsage] (documented)
 
 State = TypeVar("State")
 
@@ -26,6 +28,17 @@ SECONDS = 4.0
 def keeps_host_busy() -> bool:
     """Whether a call runs on the host's own cores."""
     return jax.default_backend() == "cpu"
+
+
+def has_plain_convolution(jaxpr: Jaxpr) -> bool:
+    """Whether a program, or one inside it, has a `lax.conv_general_dilated`."""
+
+    def inside(eqn: Any) -> bool:
+        values = jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda v: isinstance(v, Jaxpr | ClosedJaxpr))
+        programs = [value.jaxpr if isinstance(value, ClosedJaxpr) else value for value in values]
+        return any(has_plain_convolution(program) for program in programs if isinstance(program, Jaxpr))
+
+    return any(eqn.primitive.name == "conv_general_dilated" or inside(eqn) for eqn in jaxpr.eqns)
 
 
 def seconds_between(*, saves: float | None, beats: float | None) -> float:
@@ -44,18 +57,21 @@ class Pieces:
 
     Args:
         resident: whether all data lie on the device.
+        looped: whether steps are as fast inside a loop on a CPU.
         seconds: within which a call on a CPU should end.
 
     Attributes:
         most: for the batches of how many steps the program has space; None where it is compiled for each number.
     """
 
-    def __init__(self, *, resident: bool, seconds: float = SECONDS) -> None:
+    def __init__(self, *, resident: bool, looped: bool = True, seconds: float = SECONDS) -> None:
         self._bounded, self._seconds = keeps_host_busy(), seconds
+        self._counted = self._bounded and looped
         self.most: int | None = None if resident else 1
         if self._bounded:
+            alone = jax.process_count() == 1  # processes that share a run must call alike
             several = MOST_RESIDENT if resident else MOST_STREAMED
-            self.most = several if jax.process_count() == 1 else 1  # processes that share a run must call alike
+            self.most = several if looped and alone else 1
         self._calls, self._step_seconds = 0, seconds
 
     def length(self, left: int) -> int:
@@ -64,8 +80,8 @@ class Pieces:
         return min(length, max(1, int(self._seconds / self._step_seconds))) if self._bounded else length
 
     def call(self, program: Callable[..., State], state: State, steps: int, *data: Any) -> State:
-        """Take steps with a program of `make_stretch`; on a CPU they are over then."""
-        if not self._bounded:
+        """Take steps with a program of `make_stretch`; on a CPU a loop is over then."""
+        if not self._counted:
             return program(state, None, *data)
         began = time.monotonic()
         state = jax.block_until_ready(program(state, np.int32(steps), *data))

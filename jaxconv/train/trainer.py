@@ -18,7 +18,7 @@ from jaxconv.train.parallel import (
     replicate,
     require_divisible,
 )
-from jaxconv.train.pieces import SECONDS, Pieces
+from jaxconv.train.pieces import SECONDS, Pieces, has_plain_convolution, keeps_host_busy
 from jaxconv.train.state import TrainState, initial_state
 from jaxconv.train.step import is_finite, make_eval_step, make_objective, make_stretch, make_train_step, passed_over
 
@@ -51,9 +51,9 @@ class Trainer:
         (self._apply, self._params, self._batch_stats), self.schedule, self._optimizer = made(e)
         self.bad_images = BadImages(e.max_bad_images)
         self._feed = Feed(e, self.mesh, self.bad_images)
-        self._pieces = Pieces(resident=self._feed.resident, seconds=call_seconds)
         options = {"loss": e.loss, "preprocess": e.preprocess, "augment": e.augment, "seed": e.seed}
         self.objective = make_objective(self._apply, **options)
+        self._pieces = Pieces(resident=self._feed.resident, looped=self._loops_well(), seconds=call_seconds)
         make = partial(make_train_step, self._apply, self._optimizer, **options, ema_decay=e.ema_decay)
         self.plain_step = make()
         stretch = make_stretch(make(skip_nonfinite=skip_nonfinite), resident=self._feed.resident)
@@ -63,6 +63,16 @@ class Trainer:
         self.is_finite = jax.jit(is_finite)
         evaluation = make_eval_step(self._apply, loss=e.loss, preprocess=e.preprocess)
         self._evaluation = compile_evaluation(evaluation, self.mesh, batch_arguments=3)
+
+    def _loops_well(self) -> bool:
+        """Whether a step is as fast inside a loop, on a CPU; elsewhere that is not asked."""
+        if not keeps_host_busy():
+            return True
+        e = self.experiment
+        state = initial_state(self._params, self._batch_stats, self._optimizer, ema=e.ema_decay is not None)
+        images = jax.ShapeDtypeStruct((e.batch_size, *e.train_data.image_shape), np.uint8)
+        labels = jax.ShapeDtypeStruct((e.batch_size,), np.int32)
+        return not has_plain_convolution(jax.make_jaxpr(self.objective)(self._params, state, images, labels).jaxpr)
 
     def __enter__(self) -> "Trainer":
         return self
@@ -114,7 +124,10 @@ class Trainer:
                 first += steps
                 yield first, state
             if failure is not None:
-                raise failure
+                try:
+                    raise failure
+                finally:
+                    del failure  # or it would hold this frame, which holds it, and all that was read
 
     def evaluate(self, state: TrainState, *, beat: Callable[[], None] = lambda: None) -> dict[str, float | int]:
         """Loss and accuracy on the evaluation data, each image counted once.

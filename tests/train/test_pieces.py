@@ -1,19 +1,33 @@
 """Calls of several steps: bounded where they keep the host busy, the bits of single steps, nothing read in vain."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
+from train.conftest import tiny_apply, tiny_params, tiny_stats
 
+import jaxconv
+import jaxconv.functional as F
 from jaxconv.data import batch_indices
 from jaxconv.train import Saving, Trainer, fit, pieces
 from jaxconv.train.pieces import Pieces
 
 
+def own_apply(params, batch_stats, x, *, train, key=None):
+    """A convolution that is fast inside loops, as `tiny_apply` has none."""
+    x = jax.nn.relu(F.conv(x, params["conv"]["kernel"], padding="SAME")).mean((1, 2))
+    return x @ params["head"]["kernel"] + params["head"]["bias"][None], batch_stats
+
+
+def of_25_steps(make_experiment, apply=own_apply):
+    return make_experiment(epochs=8, model=lambda: (apply, tiny_params(), tiny_stats()))
+
+
 @pytest.fixture(params=["resident", "streamed"])
 def experiment(request, make_experiment):
-    made = make_experiment(epochs=8)  # 25 steps
+    made = of_25_steps(make_experiment)
     return made if request.param == "resident" else replace(made, train_data=streamed(made.train_data))
 
 
@@ -58,6 +72,31 @@ def test_wherever_a_run_is_cut_the_bits_are_the_same(experiment):
     assert bits(state) == bits(last)
 
 
+@pytest.mark.parametrize(("where", "several"), [(None, True), ("apply", False), ("inside", False), ("augment", False)])
+def test_a_convolution_of_xla_keeps_steps_out_of_loops(make_experiment, where, several):
+    def inside(params, batch_stats, x, *, train, key=None):
+        return jax.lax.cond(x[0, 0, 0, 0] > 0, tiny, own, params, batch_stats, x)
+
+    tiny, own = (partial(apply, train=False) for apply in (tiny_apply, own_apply))
+    made = of_25_steps(make_experiment, {"apply": tiny_apply, "inside": inside}.get(where, own_apply))
+    if where == "augment":
+        kernel = np.full((3, 3, 1, 1), 1 / 9, np.float32)
+        numbers = ("NHWC", "HWIO", "NHWC")
+        blur = partial(jax.lax.conv_general_dilated, window_strides=(1, 1), padding="SAME", dimension_numbers=numbers)
+        made = replace(made, augment=lambda key, x: blur(x, kernel))
+    steps, _ = taken(Trainer(made), 0, 25)
+    assert steps == ([1, 2, 25] if several else list(range(1, 26)))
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_byobnet", "test_nfnet", "lenet5", "test_convnext"])
+def test_networks_of_the_zoo_have_no_convolution_of_xla(name):
+    network = jaxconv.create_model(name)
+    apply, params, stats = jaxconv.functionalize(network)
+    x = np.zeros((2, *network.info.input_size, network.info.in_chans), "f")
+    program = jax.make_jaxpr(partial(apply, train=True, key=jax.random.key(0)))(params, stats, x)
+    assert not pieces.has_plain_convolution(program.jaxpr)
+
+
 def test_one_program_takes_any_number_of_steps(experiment):
     traced = []
 
@@ -73,7 +112,7 @@ def test_one_program_takes_any_number_of_steps(experiment):
 
 
 def test_steps_before_a_batch_that_cannot_be_read_are_taken(make_experiment):
-    made = make_experiment(epochs=8)
+    made = of_25_steps(make_experiment)
     trainer = Trainer(replace(made, train_data=streamed(made.train_data, unreadable=8)))
     steps, state = [], trainer.initial_state()
     with pytest.raises(OSError, match="the disk is gone"):

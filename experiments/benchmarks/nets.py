@@ -124,13 +124,14 @@ def main(
     print(alternate.setting(), f"training steps a call of ours: {steps}")
     for name, mode, batch in CASES:
         if mode in modes and (not only or name in only):
+            taken = steps if mode == "train" else 1
             variants = (
                 _scan_variants(batch, against)
                 if mode == "scan"
-                else _variants(name, mode, batch, against, compiled, memory, steps if mode == "train" else 1)
+                else _variants(name, mode, batch, against, compiled, memory, taken)
             )
             result = alternate.compare(variants, rounds=rounds, block_milliseconds=100, limit_seconds=120)
-            _report(f"{name} {mode} b{batch}", result, list(variants), steps if mode == "train" else 1)
+            _report(f"{name} {mode} b{batch}", result, list(variants), taken)
 
 
 def _report(label, result, names, steps):

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr  # pyright: ignore[reportPrivateImportUsage] (documented)
+from jax.extend.core import Jaxpr, subjaxprs  # pyright: ignore[reportPrivateImportUsage] (documented)
 
 State = TypeVar("State")
 
@@ -32,13 +32,8 @@ def keeps_host_busy() -> bool:
 
 def has_plain_convolution(jaxpr: Jaxpr) -> bool:
     """Whether a program, or one inside it, has a `lax.conv_general_dilated`."""
-
-    def inside(eqn: Any) -> bool:
-        values = jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda v: isinstance(v, Jaxpr | ClosedJaxpr))
-        programs = [value.jaxpr if isinstance(value, ClosedJaxpr) else value for value in values]
-        return any(has_plain_convolution(program) for program in programs if isinstance(program, Jaxpr))
-
-    return any(eqn.primitive.name == "conv_general_dilated" or inside(eqn) for eqn in jaxpr.eqns)
+    own = any(equation.primitive.name == "conv_general_dilated" for equation in jaxpr.eqns)
+    return own or any(map(has_plain_convolution, subjaxprs(jaxpr)))
 
 
 def seconds_between(*, saves: float | None, beats: float | None) -> float:

@@ -11,13 +11,7 @@ from jaxconv.train.evaluate import evaluate
 from jaxconv.train.experiment import Experiment
 from jaxconv.train.feed import Feed
 from jaxconv.train.functions import made
-from jaxconv.train.parallel import (
-    compile_evaluation,
-    compile_step,
-    data_mesh,
-    replicate,
-    require_divisible,
-)
+from jaxconv.train.parallel import compile_evaluation, compile_step, data_mesh, replicate, require_divisible
 from jaxconv.train.pieces import SECONDS, Pieces, has_plain_convolution, keeps_host_busy
 from jaxconv.train.state import TrainState, initial_state
 from jaxconv.train.step import is_finite, make_eval_step, make_objective, make_stretch, make_train_step, passed_over
@@ -69,7 +63,7 @@ class Trainer:
         if not keeps_host_busy():
             return True
         e = self.experiment
-        state = initial_state(self._params, self._batch_stats, self._optimizer, ema=e.ema_decay is not None)
+        state = jax.eval_shape(self._initial_state)
         images = jax.ShapeDtypeStruct((e.batch_size, *e.train_data.image_shape), np.uint8)
         labels = jax.ShapeDtypeStruct((e.batch_size,), np.int32)
         return not has_plain_convolution(jax.make_jaxpr(self.objective)(self._params, state, images, labels).jaxpr)
@@ -86,8 +80,11 @@ class Trainer:
 
     def initial_state(self) -> TrainState:
         """The state before the first step, on every device."""
+        return replicate(self._initial_state(), self.mesh)
+
+    def _initial_state(self) -> TrainState:
         ema = self.experiment.ema_decay is not None
-        return replicate(initial_state(self._params, self._batch_stats, self._optimizer, ema=ema), self.mesh)
+        return initial_state(self._params, self._batch_stats, self._optimizer, ema=ema)
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """All images and labels of a step, on this process."""

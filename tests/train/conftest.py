@@ -7,6 +7,7 @@ import optax
 import pytest
 from jax import lax
 
+import jaxconv.functional as F
 from jaxconv.data import Dataset
 from jaxconv.train import Experiment, Preprocess
 
@@ -22,9 +23,7 @@ def tiny_params(classes: int = 3) -> dict:
 
 def tiny_apply(params, batch_stats, x, *, train, key=None):
     """Convolution, batch norm, ReLU, global average, dense."""
-    x = lax.conv_general_dilated(
-        x, params["conv"]["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    x = F.conv(jnp.asarray(x), jnp.asarray(params["conv"]["kernel"]), padding="SAME")
     mean, var = (x.mean((0, 1, 2)), x.var((0, 1, 2))) if train else (batch_stats["mean"], batch_stats["var"])
     if train:
         batch_stats = {"mean": 0.9 * batch_stats["mean"] + 0.1 * mean, "var": 0.9 * batch_stats["var"] + 0.1 * var}

@@ -18,13 +18,14 @@ import numpy as np
 import random_convs
 import tyro
 
-from jaxconv.functional.lowering import choice, columns, cpu, dense, phases, plain
+from jaxconv.functional.lowering import choice, columns, cpu, dense, phases, plain, when_filtered, winograd
 
 _KERNEL = {
     "maps": dense.kernel_grad_maps,
     "rows": dense.kernel_grad_rows,
     "phases": phases.kernel_grad,
     "columns": columns.kernel_grad_columns,
+    "swapped": dense.kernel_grad_swapped,
 }
 _INPUT = {
     "phases": phases.input_grad,
@@ -33,6 +34,11 @@ _INPUT = {
 }
 _UNIT_INPUT = {"flipped": dense.input_grad_flipped, "columns": columns.input_grad_columns}
 _FORWARD = {"gathered": columns.conv_gathered, "spread": columns.conv_spread}
+_FILTERED = {
+    "kernel": {"filtered": winograd.conv_kernel_grad_rows},
+    "input": {"filtered": winograd.conv_input_grad_rows},
+    "forward": {"filtered": winograd.conv_rows},
+}
 
 
 def main(
@@ -66,14 +72,16 @@ def main(
         x, kernel, settings = drawn
         row = _row(table, x, kernel, settings)
         name, form = (row.condition.__name__, row.form) if row else ("none", None)
-        if form not in (None, *forms.values()) or (rows and name not in rows):
+        if form not in (None, *forms.values(), *_FILTERED[direction].values()) or (rows and name not in rows):
             continue
-        ratios = _ratios(direction, forms, x, kernel, settings)
-        texts = (f"{key}{'*' * (form is one)} {_text(ratios[key])}" for key, one in forms.items())
+        fits = when_filtered.filterable(cpu._case(x, kernel, sharded=False, **settings))
+        candidates = forms | (_FILTERED[direction] if fits else {})
+        ratios = _ratios(direction, candidates, x, kernel, settings)
+        texts = (f"{key}{'*' * (form is one)} {_text(ratios[key])}" for key, one in candidates.items())
         print(x, kernel, settings["strides"], settings["padding"], name, *texts, flush=True)
         found.setdefault(name, []).append(ratios)
     for name, layers in found.items():
-        print(name, len(layers), *(_mean(key, [ratios[key] for ratios in layers]) for key in forms))
+        print(name, len(layers), *(_mean(key, [r[key] for r in layers if key in r]) for key in layers[0] | layers[-1]))
 
 
 def _row(table, x, kernel, settings):

@@ -24,6 +24,7 @@ from jaxconv.functional.lowering import (
     pointwise,
     when,
     when_dense,
+    when_filtered,
     winograd,
 )
 
@@ -93,7 +94,7 @@ CONV = (
         "one image, 3x3: 1.7 (64 channels, 4x4; 128 to 32, 7x7), 1.2 (128, 8x8)",
     ),
     Row(
-        when_dense.three_taps,
+        when_filtered.three_taps,
         winograd.conv,
         "3x3: 1.4, 1.3 (128 channels, 28x28, 8 and 32 images), 1.6, 1.7 (256, 14x14), 2.5 (512, 14x14), 1.8 (256, 8x8, "
         "128 images), 3.2 (512, 4x4, 128 images), which is 1.2, 1.2, 1.4, 1.5, 1.7, 1.7 and 1.6 times as fast as the "
@@ -110,6 +111,12 @@ CONV = (
         columns.conv_spread,
         "3x3, 8 images: 1.2 to 1.3 (256 channels, 14x14; 32 images 1.1), 1.4 (512, 14x14), 1.2 (512, 28x28); EPYC: 0.9 "
         "(256, 14x14, 2 images); windows of 15 to 49 elements there: 0.4 to 0.9, 7 shapes",
+    ),
+    Row(
+        when_filtered.filtered,
+        winograd.conv_rows,
+        "EPYC, 61 random layers: 1.31, 4 below 0.95 (jax 0.10.2, 49: 1.81, none); 3x3, 64 channels: 1.4 (56x56, 8 and "
+        "32 images; 32x32, 128); 5x5: 1.4 (32 to 64, 14x14, 128 images), 1.6 (48 to 64, 35x35, 4)",
     ),
     Row(
         when_dense.very_few_features_out,
@@ -172,7 +179,7 @@ INPUT_GRAD = (
         "129",
     ),
     Row(
-        when_dense.three_taps,
+        when_filtered.three_taps,
         winograd.conv_input_grad,
         "3x3: 1.3, 1.2 (128 channels, 28x28, 8 and 32 images), 1.8, 1.7 (256, 14x14), 2.4 (512, 14x14), 1.9 (256, 8x8, "
         "128 images), 3.1 (512, 4x4, 128 images), which is 1.2, 1.2, 1.3, 1.5, 1.4, 1.6 and 1.4 times as fast as the "
@@ -184,6 +191,12 @@ INPUT_GRAD = (
         "3x3, 1, 8, 32 images: 1.9, 2.0, 1.2 (256 channels, 14x14), 4.1, 3.5, 2.6 (512, 7x7), 5.5, 4.0, 3.8 (512, "
         "4x4), 2.8, 1.8, 1.6 (256, 8x8); 1.7, 1.3 (512, 28x28); dilated, 1.4, 1.2, 1.1 (256, 28x28; EPYC: 1.2, 0.9, "
         "0.9); one image 1.3 (128, 16x16), 1.5 (192, 14x14; 1x7, 192, 17x17; 128 to 32, 7x7), 2.0 (64, 4x4)",
+    ),
+    Row(
+        when_filtered.filtered_back,
+        winograd.conv_input_grad_rows,
+        "EPYC, 71 random layers, 7x7 and 7x5 among them, which are out now: 1.20, 12 below 0.95 (jax 0.10.2, 60: 1.24, "
+        "10); 5x5, 32 to 64, 14x14, 128 images: 1.3; 3x3, 96, 35x35, 4: 1.55",
     ),
     Row(
         when.unit_strides,
@@ -281,6 +294,13 @@ KERNEL_GRAD = (
     ),
     Row(
         when.grouped, grouped.conv_kernel_grad_maps, "the same: 459 and 353, but 1.7 times slower on 8 images of 56x56"
+    ),
+    Row(
+        when_filtered.filtered_kernel,
+        winograd.conv_kernel_grad_rows,
+        "EPYC, 36 random layers: 1.77, 1 below 0.95 (jax 0.10.2, 31: 1.91, 3), `kernel_grad_rows` 1.24, "
+        "`kernel_grad_swapped` 1.17, `kernel_grad_maps` 0.94; 3x3, 64 channels: 1.07 (56x56, 8 images), 2.6 (32x32, "
+        "128); 5x5: 1.3 (32 to 64, 14x14, 128 images); 7x1, 192, 17x17, 4: 2.9",
     ),
     Row(
         when_dense.very_few_features,

@@ -101,18 +101,6 @@ def input_products(case: Case) -> bool:
     return _windowed(case) and unit_strides(case) and (large or middle or few) and _worth_writing_out(case)
 
 
-def three_taps(case: Case) -> bool:
-    """A window of three taps at every position, large kernels, and positions enough for the sums of their taps."""
-    filtered = [taps for taps in case.window if taps > 1]
-    fits = whole(case) and unit_strides(case) and set(filtered) == {3} and len(filtered) <= 2
-    pairs, positions = case.channels * case.features, case.images * case.positions
-    large = pairs >= 96 * 128 and min(case.channels, case.features) >= (64 if len(filtered) > 1 else 192)
-    enough = positions >= (700 if pairs >= 512 * 512 else 1000 if pairs >= 160 * 160 else 3000)
-    # The sums of one image take eight times its memory. Of 128 channels, 112x112: 1.2; 128x128: 0.8.
-    caches = case.positions <= 112 * 112
-    return fits and set(case.dilation) == {1} and large and enough and caches
-
-
 def _worth_gathering(case):
     # What is read of a map for one product is written once for each tap: little beside a product of many features.
     return case.taps <= 9 or case.features >= 256

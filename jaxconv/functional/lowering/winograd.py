@@ -1,115 +1,157 @@
-"""Convolutions of three taps along a dimension by minimal filtering: 16 products in place of 36 for a window of 3x3.
+"""Convolutions and gradients by minimal filtering: fewer products of sums of inputs with sums of taps.
 
-Two neighbouring outputs of three taps take four products, not six, of sums of four inputs with sums of the taps:
-F(2, 3) of Winograd 1980, along each dimension in turn (Lavin and Gray 2015, arXiv:1509.09308, sections 4.1, 4.2). The
-sums only add, subtract and halve, and there are fewer products to add up than in the convolution, so the result is
-rounded about as that of XLA's form (`experiments/LOG.md`). What is not finite reaches all outputs of its tile.
+`conv` filters along every dimension of three taps, two outputs a tile: a window of 3x3 takes 16 products in place of
+36, all of them products of matrices (Lavin and Gray 2015, arXiv:1509.09308, sections 4.1, 4.2). The forms of rows
+filter along one dimension, two or four outputs a tile: half the products for three taps, 8 of 20 for five, 8 of 14 for
+seven, each of them of rows with what is left of the window. They write fewer sums, so they pay for few channels, too.
 
-A window has three taps or one along each dimension. A tile is two outputs and the four inputs that they see along every
-dimension of three taps. Sums of tiles, in row-major order, are arrays (n, *tiles, c), those of a kernel (c, k).
+Results are rounded about as those of XLA's form (`minimal`, `experiments/LOG.md`). What is not finite reaches all
+outputs of its tile.
 """
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxconv.functional.lowering.chunk import map_over_images
-from jaxconv.functional.lowering.taps import after, out_space, pad, transposed_padding
+from jaxconv.functional.lowering import plain, tiled
+from jaxconv.functional.lowering.chunk import add_over_images, map_over_images
+from jaxconv.functional.lowering.minimal import tile
+from jaxconv.functional.lowering.taps import after, flip, offsets, out_space, pad, tap, transposed_padding
 
-# Positions in a chunk of images. Measured under jax 0.12 on 3x3 windows of 64 to 512 channels, 4x4 to 56x56, 1 to 128
-# images: 2048 to all at once; where there are 4096 or more, all at once took up to 1.7 times as long.
+# Positions in a chunk of images. Measured under jax 0.12, 1 to 128 images: of `conv`, on 64 to 512 channels, 4x4 to
+# 56x56, 2048 to all at once, and where there are 4096 or more, all at once took up to 1.7 times as long; of rows, in
+# training steps of a CIFAR ResNet-18, ResNet-50 and LeNet, 2048 to 16384: 0.92 to 1.04 of the speed.
 _POSITIONS = 4096
+# Outputs of a tile, and by taps those of a tile of rows.
+_OUTPUTS, _ROW_OUTPUTS = 2, {3: 4, 5: 4, 7: 2}
+# Rows with what is left of the window: since jax 0.12 XLA's convolution is 1.0 to 1.4 times as fast as a product of
+# columns, before 0.4 to 1.0 (its like on many channels runs on one core). 13 layers, two AMD EPYC cores.
+_CONVOLVES = jax.__version_info__ >= (0, 12)
 
 
 def conv(x, kernel, *, strides, padding, dilation, groups):
-    """See `plain.conv`, for stride 1 without dilation."""
-    *window, c, k = kernel.shape
-    factors = [a.reshape(c, k) for a in _kernel_sums(after(x, kernel), _weights)]
-    return _filtered(x, factors, 0, window, padding)
+    """See `plain.conv`, for stride 1 without dilation and three taps or one along each dimension."""
+    return _filtered(x, after(x, kernel), padding, _every(kernel.shape[:-2]))
+
+
+def conv_rows(x, kernel, *, strides, padding, dilation, groups):
+    """See `plain.conv`, for stride 1 without dilation and windows that have a `filtered_axis`."""
+    return _filtered(x, after(x, kernel), padding, _rows(kernel.shape[:-2]))
 
 
 def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
-    """See `plain.conv_input_grad`, for stride 1 without dilation."""
+    """See `plain.conv_input_grad`; for the same as `conv`."""
+    around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
+    # The factors are read as they lie: to transpose a large kernel first took up to a fifth of the time again.
+    return _filtered(dy, flip(after(dy, kernel)), around, _every(kernel.shape[:-2]), contracted=1)
+
+
+def conv_input_grad_rows(dy, kernel, *, space, strides, padding, dilation, groups):
+    """See `plain.conv_input_grad`; for the same as `conv_rows`."""
+    around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
+    return _filtered(dy, _turned(after(dy, kernel)), around, _rows(kernel.shape[:-2]))
+
+
+def conv_kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):
+    """See `plain.conv_kernel_grad`; for the same as `conv_rows`, whose transpose it is."""
+    if x.shape[-1] <= dy.shape[-1]:
+        return _kernel_grad_rows(x, dy, window, padding)
+    # Of the map with fewer channels less is written.
+    around = transposed_padding(x.shape[1:-1], dy.shape[1:-1], window, padding, dilation)
+    return flip(_kernel_grad_rows(dy, x, window, around)).swapaxes(-1, -2)
+
+
+def _kernel_grad_rows(x, dy, window, padding):
+    """A product for each sum of rows: what the rest of the window sees of it, with the same sum of `dy`."""
+    ((axis, one),) = _rows(window).items()
+    rest = [1 if a == axis else taps for a, taps in enumerate(window)]
+    around, tiles = tiled.to_whole(x.shape[1:-1], dy.shape[1:-1], window, padding, {axis: one})
+    more = [(0, tiles[a] * one.size - size if a == axis else 0) for a, size in enumerate(dy.shape[1:-1])]
+
+    def grad(x, dy):
+        seen = tiled.sums_of_elements(axis, one, pad(x, around))
+        given = tiled.sums_of_outputs(axis, one, pad(dy, more))
+        seen, given = lax.optimization_barrier((seen, given))
+        columns = lax.optimization_barrier([_columns(a, rest) for a in seen])
+        pairs = [(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])) for a, b in zip(columns, given)]
+        products = [lax.dot_general(a, b, (((0,), (0,)), ((), ()))) for a, b in pairs]
+        return jnp.stack(lax.optimization_barrier(products))
+
+    products = add_over_images(grad, x, dy, max(1, _POSITIONS // math.prod(dy.shape[1:-1])))
+    return tiled.taps_of_sums(axis, one, products.reshape(-1, *rest, x.shape[-1], dy.shape[-1]))
+
+
+def _every(window):
+    return {axis: tile(_OUTPUTS, taps) for axis, taps in enumerate(window) if taps > 1}
+
+
+def filtered_axis(window) -> int | None:
+    """The dimension along which forms of rows filter, the one that spares most; None where there is none."""
+    # With a second dimension the sums for seven taps cost what they spare.
+    axes = [a for a, taps in enumerate(window) if taps in _ROW_OUTPUTS and (taps < 7 or math.prod(window) == taps)]
+    return min(axes, key=lambda axis: taken(window[axis], _ROW_OUTPUTS[window[axis]]), default=None)
+
+
+def taken(taps: int, outputs: int) -> float:
+    """The part of all products that forms of rows take, for so many outputs along the dimension that they filter."""
+    size = _ROW_OUTPUTS[taps]
+    return -(-outputs // size) * (size + taps - 1) / (taps * outputs)
+
+
+def growth(window) -> float:
+    """How many times as large as a map its sums are."""
+    ((_, one),) = _rows(window).items()
+    return len(one.inputs) / one.size
+
+
+def _rows(window):
+    axis = filtered_axis(window)
+    return {axis: tile(_ROW_OUTPUTS[window[axis]], window[axis])}
+
+
+def _turned(kernel):
+    """The kernel of the transposed convolution."""
     *window, c, k = kernel.shape
-    sums = _kernel_sums(after(dy, kernel), lambda first, middle, last: _weights(last, middle, first))
-    factors = [a.reshape(c, k) for a in sums]
-    return _filtered(dy, factors, 1, window, transposed_padding(space, dy.shape[1:-1], window, padding, dilation))
+    # As in `dense.input_grad_flipped`: a flip of one dimension is written together with the transposition.
+    turned = kernel.reshape(-1, c, k)[::-1].swapaxes(1, 2).reshape(*window, k, c)
+    return lax.optimization_barrier(turned)
 
 
-def _filtered(x, factors, contracted, window, padding):
-    """The outputs of tiles: of their sums times `factors`, of which the dimension `contracted` is that of channels."""
-    ones, axes = (1,) * len(window), _axes(window)
+def _filtered(x, kernel, padding, tiles, contracted=0):
+    """The convolution by `tiles`, a mapping from dimensions to `minimal.Tile`; XLA's own along the others.
+
+    Of the last two dimensions of the kernel, `contracted` is that of channels; 1 for products alone.
+    """
+    window, ones = kernel.shape[:-2], (1,) * (kernel.ndim - 2)
     out = out_space(x.shape[1:-1], window, ones, padding, ones)
+    around, _ = tiled.to_whole(x.shape[1:-1], out, window, padding, tiles)
+    factors = tiled.along_each(tiles, tiled.sums_of_taps, kernel)
 
     def some(x):
-        sums = lax.optimization_barrier(_input_sums(_whole_tiles(x, padding, out, window), axes))
-        dimensions = (((x.ndim - 1,), (contracted,)), ((), ()))
-        products = lax.optimization_barrier([lax.dot_general(a, b, dimensions) for a, b in zip(sums, factors)])
-        for _ in axes:
-            products = _first_to_last(_outputs, products)
-        return _woven(products, axes, out)
+        sums = tiled.along_each(tiles, tiled.sums_of_elements, x)
+        products = lax.optimization_barrier([_correlated(a, b, contracted) for a, b in zip(sums, factors)])
+        for one in tiles.values():
+            products = tiled.first_to_last(one.outputs, products)
+        return tiled.woven(products, tiles, out)
 
-    return map_over_images(some, x, max(1, _POSITIONS // math.prod(out)))
-
-
-def _axes(window):
-    return [axis for axis, taps in enumerate(window, 1) if taps == 3]
+    return map_over_images(lambda x: some(pad(x, around)), x, max(1, _POSITIONS // math.prod(out)))
 
 
-def _whole_tiles(x, padding, out, window):
-    """`x` padded as wanted, and along dimensions of three taps to whole tiles."""
-    seen = [size + (size % 2 if taps == 3 else 0) + taps - 1 for size, taps in zip(out, window)]
-    return pad(x, [(low, size - low - had) for size, had, (low, _) in zip(seen, x.shape[1:-1], padding)])
+def _correlated(x, kernel, contracted):
+    """A convolution without padding, which for a window of one element is a product."""
+    window = kernel.shape[:-2]
+    ones, taps = (1,) * len(window), math.prod(window)
+    if taps > 1 and _CONVOLVES:
+        return plain.conv(x, kernel, strides=ones, padding=((0, 0),) * len(ones), dilation=ones, groups=1)
+    seen = x if taps == 1 else lax.optimization_barrier(_columns(x, window))
+    return lax.dot_general(seen, kernel.reshape(-1, kernel.shape[-1]), (((x.ndim - 1,), (contracted,)), ((), ())))
 
 
-def _input_sums(x, axes):
-    def along(a, axis):
-        length = a.shape[axis] - 2
-        return _inputs(*(lax.slice_in_dim(a, i, i + length - 1, 2, axis) for i in range(4)))
-
-    return _along_each(axes, along, x)
-
-
-def _kernel_sums(kernel, weights):
-    def along(a, axis):
-        return weights(*(lax.slice_in_dim(a, i, i + 1, axis=axis - 1) for i in range(3)))
-
-    return lax.optimization_barrier(_along_each(_axes(kernel.shape[:-2]), along, kernel))
-
-
-def _along_each(axes, function, array):
-    """What `function` makes of an array along one axis, and of all that along the next."""
-    arrays = [array]
-    for axis in axes:
-        # Along one dimension at a time: in a single pass they are as fast, but take LLVM five times as long.
-        arrays = [done for a in lax.optimization_barrier(arrays) for done in function(a, axis)]
-    return arrays
-
-
-def _first_to_last(function, arrays):
-    """`function` of the four arrays along the first of several dimensions, in row-major order; it becomes the last."""
-    rest = len(arrays) // 4
-    return [done for first in range(rest) for done in function(*arrays[first::rest])]
-
-
-def _woven(arrays, axes, out):
-    """The first and second outputs of all tiles along each axis, in row-major order, as one map (n, *out, k)."""
-    for axis in reversed(axes):
-        pairs = [jnp.stack(pair, axis + 1) for pair in zip(arrays[::2], arrays[1::2])]
-        arrays = [a.reshape(*a.shape[:axis], -1, *a.shape[axis + 2 :]) for a in pairs]
-    (whole,) = arrays
-    return lax.slice(whole, (0,) * whole.ndim, (whole.shape[0], *out, whole.shape[-1]))
-
-
-def _inputs(a, b, c, d):
-    return a - c, b + c, c - b, b - d
-
-
-def _weights(a, b, c):
-    outer = (a + c) / 2
-    return a, outer + b / 2, outer - b / 2, c
-
-
-def _outputs(a, b, c, d):
-    return a + b + c, b - c - d
+def _columns(x, window):
+    """What the window sees at each place within `x`, (n, *out, taps of c)."""
+    ones = (1,) * len(window)
+    out = out_space(x.shape[1:-1], window, ones, ((0, 0),) * len(window), ones)
+    seen = jnp.stack([tap(x, i, ones, ones, out) for i in offsets(window)], -2)
+    return seen.reshape(*seen.shape[:-2], -1)

@@ -54,6 +54,14 @@ CASES = {
     "line of three taps": (5, (11,), 3, 4, (3,), (1,), ((1, 1),), (1,), 1),
     "volume of three taps": (2, (5, 4, 6), 2, 3, (3, 3, 3), (1, 1, 1), ((0, 1), (1, 1), (1, 0)), (1, 1, 1), 1),
     "volume of three taps and one": (2, (5, 4, 6), 2, 3, (3, 1, 3), (1, 1, 1), ((1, 1), (2, 0), (1, 1)), (1, 1, 1), 1),
+    "plane of three and five taps": (11, (9, 8), 3, 4, (3, 5), (1, 1), ((1, 1), (2, 1)), (1, 1), 1),
+    "plane of five taps": (3, (6, 7), 3, 4, (5, 5), (1, 1), ((2, 2), (1, 3)), (1, 1), 1),
+    "plane of five taps, one row": (2, (5, 9), 4, 3, (5, 2), (1, 1), ((0, 0), (1, 0)), (1, 1), 1),
+    "plane of five taps, cut off": (2, (9, 8), 2, 3, (5, 1), (1, 1), ((-1, 5), (0, -1)), (1, 1), 1),
+    "plane of five taps along one side": (2, (4, 7), 4, 3, (2, 5), (1, 1), ((1, 0), (2, 2)), (1, 1), 1),
+    "plane of seven taps along one side": (2, (5, 8), 3, 4, (7, 1), (1, 1), ((3, 2), (1, 0)), (1, 1), 1),
+    "line of seven taps": (5, (11,), 4, 3, (7,), (1,), ((3, 3),), (1,), 1),
+    "line of five taps": (5, (11,), 3, 4, (5,), (1,), ((3, 1),), (1,), 1),
     "points": (2, (5, 6), 4, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "points, strided and padded": (2, (7, 6), 4, 3, (1, 1), (2, 3), ((1, 0), (1, 2)), (1, 1), 1),
     "depthwise": (5, (6, 7), 4, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
@@ -78,6 +86,7 @@ CASES = {
     "groups of a line": (2, (9,), 8, 8, (3,), (1,), ((2, 2),), (2,), 4),
 }
 THREE = [name for name in CASES if "three taps" in name]
+FILTERED = [*THREE, *(name for name in CASES if "five taps" in name or "seven taps" in name)]
 DENSE = [name for name in CASES if name.split(",")[0] in ("plane", "line", "volume")]
 UNIT = [name for name in DENSE if set(CASES[name][5]) == {1}]
 DEPTHWISE = [name for name in CASES if name.startswith("depthwise")]
@@ -91,7 +100,7 @@ POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
 CONV += [(depthwise.conv_within, DEPTHWISE), (columns.conv_gathered, DENSE), (columns.conv_spread, UNIT)]
-CONV += [(winograd.conv, THREE), (depthwise_large.conv, FLAT)]
+CONV += [(winograd.conv, THREE), (winograd.conv_rows, FILTERED), (depthwise_large.conv, FLAT)]
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),
@@ -104,6 +113,7 @@ INPUT_GRAD = [
     (phases.input_grad_columns, [*DENSE, *TILED]),
     (phases.input_grad_products, [*STEPPED, *TILED]),
     (winograd.conv_input_grad, THREE),
+    (winograd.conv_input_grad_rows, FILTERED),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 KERNEL_GRAD = [
@@ -121,6 +131,7 @@ KERNEL_GRAD = [
     (dense.kernel_grad_maps, DENSE),
     (pointwise.conv_kernel_grad_rows, POINTS),
     (patches.conv_kernel_grad, TILED),
+    (winograd.conv_kernel_grad_rows, FILTERED),
     (phases.kernel_grad, [name for name in DENSE if set(CASES[name][7]) == {1}]),
     (divided.kernel_grad, [*DENSE, *GROUPS, *POINTS]),
 ]

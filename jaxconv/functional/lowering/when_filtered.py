@@ -1,0 +1,60 @@
+"""Conditions on dense convolutions that minimal filtering is for (`winograd`)."""
+
+import math
+
+from jaxconv.functional.lowering import winograd
+from jaxconv.functional.lowering.when import Case, unit_strides, whole, whole_few_taps
+from jaxconv.functional.lowering.when_dense import many_features
+
+
+def three_taps(case: Case) -> bool:
+    """A window of three taps at every position, large kernels, and positions enough for the sums of their taps."""
+    filtered = [taps for taps in case.window if taps > 1]
+    fits = whole(case) and unit_strides(case) and set(filtered) == {3} and len(filtered) <= 2
+    pairs, positions = case.channels * case.features, case.images * case.positions
+    large = pairs >= 96 * 128 and min(case.channels, case.features) >= (64 if len(filtered) > 1 else 192)
+    enough = positions >= (700 if pairs >= 512 * 512 else 1000 if pairs >= 160 * 160 else 3000)
+    # The sums of one image take eight times its memory. Of 128 channels, 112x112: 1.2; 128x128: 0.8.
+    caches = case.positions <= 112 * 112
+    return fits and set(case.dilation) == {1} and large and enough and caches
+
+
+def filterable(case: Case) -> bool:
+    """A window at every position, without dilation, of three, five or seven taps along some dimension."""
+    fits = whole_few_taps(case) and unit_strides(case) and set(case.dilation) == {1}
+    return fits and winograd.filtered_axis(case.window) is not None
+
+
+def filtered(case: Case) -> bool:
+    """Many products spared for every element of the sums, features enough, and not too little work in all."""
+    return filterable(case) and case.features >= 32 and _worth_filtering(case, case.out)
+
+
+def filtered_back(case: Case) -> bool:
+    """The same of the transposed convolution, whose features are the channels."""
+    return filterable(case) and case.channels >= 32 and _worth_filtering(case, case.space)
+
+
+def _worth_filtering(case, out):
+    # The larger the sums are, the more there is to write.
+    worth = _spared(case, out) >= 65 * winograd.growth(case.window)
+    return worth and case.images * math.prod(out) * case.weights >= 8e7
+
+
+def _spared(case, out):
+    """Products that forms of rows spare, for an element of the maps."""
+    axis = winograd.filtered_axis(case.window)
+    part = 1 - winograd.taken(case.window[axis], out[axis])
+    return case.taps * part * case.channels * case.features / (case.channels + case.features)
+
+
+def filtered_kernel(case: Case) -> bool:
+    """Channels and features enough, fewer channels for a large window, and not too little work in all."""
+    few, many = sorted((case.channels, case.features))
+    positions = case.images * case.positions
+    fits = filterable(case) and many >= 24 and positions > 64 and positions * case.weights >= 8e6
+    return fits and not many_features(case) and (few >= 16 or _large_window(case))
+
+
+def _large_window(case):
+    return 8 <= case.channels < case.features and _spared(case, case.out) >= 100

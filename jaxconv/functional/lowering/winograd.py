@@ -5,9 +5,9 @@
 filter along one dimension, two or four outputs a tile: half the products for three taps, 8 of 20 for five, 8 of 14 for
 seven, each of them of rows with what is left of the window. They write fewer sums, so they pay for few channels, too.
 
-Of the largest result, errors are about 1e-6 for three taps, 2e-6 for five, 5e-6 at worst, where XLA's form has 4e-7 and
-1e-6 (kernel gradients 1e-6, 6e-6; `experiments/LOG.md`). What is not finite reaches all outputs of its tile, and where a
-window sees nothing but zeros, the rounding of what else its tile sees is left.
+Of the largest result, errors are about 1e-6 for three taps and 2e-6 for five, 6e-6 at worst, where XLA's form has 4e-7
+and 1e-6 (kernel gradients 1e-6, 6e-6; `experiments/LOG.md`). What is not finite reaches all outputs of its tile, and
+where a window sees nothing but zeros, the rounding of what else its tile sees is left.
 """
 
 import math

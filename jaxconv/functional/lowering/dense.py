@@ -10,18 +10,13 @@ from jax import lax
 
 from jaxconv.functional.lowering import plain
 from jaxconv.functional.lowering.chunk import add_over_images
-from jaxconv.functional.lowering.taps import flip, transposed_padding
+from jaxconv.functional.lowering.taps import flip, transposed_padding, turned
 
 
 def input_grad_flipped(dy, kernel, *, space, strides, padding, dilation, groups):
     """For stride 1: a convolution of `dy` with the flipped kernel."""
     around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
-    *window, c, k = kernel.shape
-    # XLA folds a flip of the window into the convolution, which no fast form of it takes; one of all taps as a single
-    # dimension it cannot fold, and writes together with the transposition, in one pass.
-    flipped = kernel.reshape(-1, c, k)[::-1].swapaxes(1, 2).reshape(*window, k, c)
-    flipped = lax.optimization_barrier(flipped)
-    return plain.conv(dy, flipped, strides=strides, padding=around, dilation=dilation, groups=1)
+    return plain.conv(dy, turned(kernel), strides=strides, padding=around, dilation=dilation, groups=1)
 
 
 def kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):

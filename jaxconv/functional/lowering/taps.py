@@ -152,3 +152,11 @@ def transposed_padding(space, out, window, padding, dilation):
 def flip(kernel):
     """`kernel` (*window, ...) reversed in every dimension of the window."""
     return jnp.flip(kernel, tuple(range(kernel.ndim - 2)))
+
+
+def turned(kernel):
+    """The kernel (*window, k, c) of the transposed convolution, written out."""
+    *window, c, k = kernel.shape
+    # XLA folds a flip of the window into the convolution, which no fast form of it takes; one of all taps as a single
+    # dimension it cannot fold, and writes together with the transposition, in one pass.
+    return lax.optimization_barrier(kernel.reshape(-1, c, k)[::-1].swapaxes(1, 2).reshape(*window, k, c))

@@ -19,7 +19,7 @@ from jax import lax
 from jaxconv.functional.lowering import plain, tiled
 from jaxconv.functional.lowering.chunk import add_over_images, map_over_images
 from jaxconv.functional.lowering.minimal import tile
-from jaxconv.functional.lowering.taps import after, flip, offsets, out_space, pad, tap, transposed_padding
+from jaxconv.functional.lowering.taps import after, flip, offsets, out_space, pad, tap, transposed_padding, turned
 
 # Positions in a chunk of images. Measured under jax 0.12, 1 to 128 images: of `conv`, on 64 to 512 channels, 4x4 to
 # 56x56, 2048 to all at once, and where there are 4096 or more, all at once took up to 1.7 times as long; of rows, in
@@ -52,7 +52,7 @@ def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
 def conv_input_grad_rows(dy, kernel, *, space, strides, padding, dilation, groups):
     """See `plain.conv_input_grad`; for the same as `conv_rows`."""
     around = transposed_padding(space, dy.shape[1:-1], kernel.shape[:-2], padding, dilation)
-    return _filtered(dy, _turned(after(dy, kernel)), around, _rows(kernel.shape[:-2]))
+    return _filtered(dy, turned(after(dy, kernel)), around, _rows(kernel.shape[:-2]))
 
 
 def conv_kernel_grad_rows(x, dy, *, window, strides, padding, dilation, groups):
@@ -110,14 +110,6 @@ def growth(window) -> float:
 def _rows(window):
     axis = filtered_axis(window)
     return {axis: tile(_ROW_OUTPUTS[window[axis]], window[axis])}
-
-
-def _turned(kernel):
-    """The kernel of the transposed convolution."""
-    *window, c, k = kernel.shape
-    # As in `dense.input_grad_flipped`: a flip of one dimension is written together with the transposition.
-    turned = kernel.reshape(-1, c, k)[::-1].swapaxes(1, 2).reshape(*window, k, c)
-    return lax.optimization_barrier(turned)
 
 
 def _filtered(x, kernel, padding, tiles, contracted=0):

@@ -45,6 +45,7 @@ def main(
     direction: Literal["kernel", "input", "forward"] = "kernel",
     strides: tuple[int, ...] = (2, 2, 2, 3),
     features: tuple[int, ...] = (),
+    channels: tuple[int, ...] = (),
     rows: tuple[str, ...] = (),
     seconds: float = 100,
     seed: int = 0,
@@ -55,6 +56,7 @@ def main(
         direction: the gradient of the kernel, or of the input, or the convolution itself, for stride 1.
         strides: what strides are drawn from; for the input, several or 1 alone.
         features: what the number of features is drawn from; none means 8 to 512.
+        channels: likewise; none means 1 to 512.
         rows: names of conditions; only layers of theirs are timed. None means all.
         seconds: how long layers are drawn.
         seed: of the draws.
@@ -67,7 +69,7 @@ def main(
     }[direction]
     rng, start, found = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:
-        if not (drawn := random_convs.draw(rng, strides, features)):
+        if not (drawn := random_convs.draw(rng, strides, features, channels)):
             continue
         x, kernel, settings = drawn
         row = _row(table, x, kernel, settings)

@@ -91,7 +91,8 @@ CONV = (
     Row(
         when_dense.few_positions,
         columns.conv_gathered,
-        "one image, 3x3: 1.7 (64 channels, 4x4; 128 to 32, 7x7), 1.2 (128, 8x8)",
+        "one image, 3x3: 1.7 (64 channels, 4x4; 128 to 32, 7x7), 1.2 (128, 8x8); EPYC, 33 random layers: 1.29, 6 below "
+        "0.95 (jax 0.10.2, 23: 1.35, 5); 3x3 on 16 positions, 128 to 512 channels: 0.8 to 1.1, which are out now",
     ),
     Row(
         when_filtered.three_taps,
@@ -99,6 +100,13 @@ CONV = (
         "3x3: 1.4, 1.3 (128 channels, 28x28, 8 and 32 images), 1.6, 1.7 (256, 14x14), 2.5 (512, 14x14), 1.8 (256, 8x8, "
         "128 images), 3.2 (512, 4x4, 128 images), which is 1.2, 1.2, 1.4, 1.5, 1.7, 1.7 and 1.6 times as fast as the "
         "rows below; 36 random layers 1.3 times (4 below 0.95, windows of 1x3 on large maps, which are out now)",
+    ),
+    Row(
+        when_filtered.filtered,
+        winograd.conv_rows,
+        "EPYC, 55 random layers: 1.43, 1 below 0.95 (jax 0.10.2, 42: 1.94, 1), `conv_gathered` 0.73 (0.97), "
+        "`conv_spread` 0.77 (0.91); 61 that the rows below would take: 1.29, `conv_gathered` 1.03; 3x3, 64 channels: "
+        "1.4 (56x56, 8 and 32 images; 32x32, 128); 5x5: 1.4 (32 to 64, 14x14, 128 images), 1.6 (48 to 64, 35x35, 4)",
     ),
     Row(
         when_dense.large_kernel_on_small_maps,
@@ -111,12 +119,6 @@ CONV = (
         columns.conv_spread,
         "3x3, 8 images: 1.2 to 1.3 (256 channels, 14x14; 32 images 1.1), 1.4 (512, 14x14), 1.2 (512, 28x28); EPYC: 0.9 "
         "(256, 14x14, 2 images); windows of 15 to 49 elements there: 0.4 to 0.9, 7 shapes",
-    ),
-    Row(
-        when_filtered.filtered,
-        winograd.conv_rows,
-        "EPYC, 61 random layers: 1.31, 4 below 0.95 (jax 0.10.2, 49: 1.81, none); 3x3, 64 channels: 1.4 (56x56, 8 and "
-        "32 images; 32x32, 128); 5x5: 1.4 (32 to 64, 14x14, 128 images), 1.6 (48 to 64, 35x35, 4)",
     ),
     Row(
         when_dense.very_few_features_out,
@@ -195,8 +197,8 @@ INPUT_GRAD = (
     Row(
         when_filtered.filtered_back,
         winograd.conv_input_grad_rows,
-        "EPYC, 71 random layers, 7x7 and 7x5 among them, which are out now: 1.20, 12 below 0.95 (jax 0.10.2, 60: 1.24, "
-        "10); 5x5, 32 to 64, 14x14, 128 images: 1.3; 3x3, 96, 35x35, 4: 1.55",
+        "EPYC, 37 random layers: 1.44, 1 below 0.95 (jax 0.10.2, 60, windows of 7x7 and 7x5 among them, which are out "
+        "now: 1.24, 10); 5x5, 32 to 64, 14x14, 128 images: 1.3; 3x3, 96, 35x35, 4: 1.55",
     ),
     Row(
         when.unit_strides,
@@ -329,6 +331,12 @@ KERNEL_GRAD = (
         "1.0, 1.1; EPYC, 5x5 on 64x64 and 112x112, and 7x7: 0.5 to 0.7, one image of 112x112 1.05",
     ),
     Row(
+        when_dense.few_elements_seen,
+        columns.kernel_grad_columns,
+        "EPYC, two draws of 19 and 37 random layers: 1.79, 1.41, 2 below 0.95 (`kernel_grad_rows` 1.34, 1.09; "
+        "`kernel_grad_maps` 1.02, 0.98)",
+    ),
+    Row(
         when_dense.strided_wide,
         columns.kernel_grad_columns,
         "stride 2, 3x3: 1.4 (384 to 256 channels, 7x7), 1.3 (128 to 256, 16x16), 1.7 (512, 14x14, one image), 2.1 (64 "
@@ -371,6 +379,11 @@ KERNEL_GRAD = (
         dense.kernel_grad_maps,
         "EPYC, 40 random ones (`forms.py --strides 1 --rows narrow --seconds 90 --seed 61`): 1.01 (4 below 0.95), "
         "`kernel_grad_rows` 0.89 (24)",
+    ),
+    Row(
+        when_dense.narrow_images,
+        dense.kernel_grad_maps,
+        "EPYC, 14 random layers: 1.02, 3 below 0.95 (`kernel_grad_rows` 0.70, 10)",
     ),
     Row(
         when_dense.few_features,

@@ -71,7 +71,7 @@ def _windowed(case):
 def few_positions(case: Case) -> bool:
     """Less work than it is to bring the kernel into the order of a convolution."""
     few = case.images * case.positions <= 64 and case.weights >= 9 * 64 * 64
-    return _windowed(case) and few and _worth_gathering(case)
+    return _windowed(case) and few and _worth_gathering(case) and not _bound_by_kernel(case)
 
 
 def large_kernel(case: Case) -> bool:
@@ -83,7 +83,7 @@ def large_kernel(case: Case) -> bool:
 def large_kernel_on_small_maps(case: Case) -> bool:
     """A large kernel for few positions of each image, or of one image."""
     few = case.positions <= 64 or case.images * case.positions <= 256
-    return large_kernel(case) and few and _worth_gathering(case)
+    return large_kernel(case) and few and _worth_gathering(case) and not _bound_by_kernel(case)
 
 
 def large_unit_kernel(case: Case) -> bool:
@@ -101,9 +101,16 @@ def input_products(case: Case) -> bool:
     return _windowed(case) and unit_strides(case) and (large or middle or few) and _worth_writing_out(case)
 
 
+def _bound_by_kernel(case):
+    # So few products for each weight that any form waits for the kernel.
+    few = case.taps <= min(9, case.positions) and case.images * case.positions <= 32
+    return few and case.weights >= 9 * 128 * 128
+
+
 def _worth_gathering(case):
     # What is read of a map for one product is written once for each tap: little beside a product of many features.
-    return case.taps <= 9 or case.features >= 256
+    narrowing = case.channels >= max(256, 2 * case.features) and case.taps > 4
+    return case.features >= 256 or (case.taps <= 9 and not narrowing)
 
 
 def _worth_writing_out(case):
@@ -122,6 +129,14 @@ def single_channel(case: Case) -> bool:
     few = case.taps <= 9 or (case.taps <= 25 and case.positions <= 1024)
     fits = whole_few_taps(case) and unit_strides(case) and case.channels == 1
     return fits and few and case.images * case.positions <= 2**17
+
+
+def few_elements_seen(case: Case) -> bool:
+    """Two to four channels, and few elements in all that small windows see."""
+    few = 2 <= case.channels <= 4 and case.taps <= 9 and _flat(case)
+    seen = case.images * case.positions * case.taps * case.channels
+    fits = whole_few_taps(case) and unit_strides(case) and (case.images > 1 or case.features <= 32)
+    return fits and few and seen <= 450_000
 
 
 def _side_by_side(case: Case) -> bool:
@@ -182,6 +197,14 @@ def narrow(case: Case) -> bool:
     few = 8 <= case.channels <= 48 and case.features <= 48
     elements = case.images * case.positions * (case.channels + case.features)
     return whole(case) and unit_strides(case) and few and elements <= 1e6 and (case.taps >= 10 or elements >= 3e5)
+
+
+def narrow_images(case: Case) -> bool:
+    """The channels of an image and few features: not too much for caches, or large windows on many images."""
+    elements = case.images * case.positions * (case.channels + case.features)
+    small = case.channels <= 3 and case.features <= 32 and case.taps <= 9 and elements <= 2e6
+    large = case.channels <= 4 and case.features <= 16 and case.taps >= 25 and case.images >= 32 and elements <= 1e7
+    return whole(case) and unit_strides(case) and (small or large)
 
 
 def few_features(case: Case) -> bool:

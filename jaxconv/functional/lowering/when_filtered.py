@@ -32,7 +32,7 @@ def filtered(case: Case) -> bool:
 
 def filtered_back(case: Case) -> bool:
     """The same of the transposed convolution, whose features are the channels."""
-    return filterable(case) and case.channels >= 32 and _worth_filtering(case, case.space)
+    return filterable(case) and case.channels >= 24 and _worth_filtering(case, case.space)
 
 
 def _worth_filtering(case, out):
@@ -53,7 +53,12 @@ def filtered_kernel(case: Case) -> bool:
     few, many = sorted((case.channels, case.features))
     positions = case.images * case.positions
     fits = filterable(case) and many >= 24 and positions > 64 and positions * case.weights >= 8e6
-    return fits and not many_features(case) and (few >= 16 or _large_window(case))
+    return fits and not many_features(case) and not _seven_narrowing(case) and (few >= 16 or _large_window(case))
+
+
+def _seven_narrowing(case):
+    # The sums are four times the map, which is the wide one here.
+    return case.window[winograd.filtered_axis(case.window)] == 7 and case.features < case.channels
 
 
 def _large_window(case):

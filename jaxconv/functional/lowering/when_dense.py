@@ -88,7 +88,7 @@ def large_kernel_on_small_maps(case: Case) -> bool:
 
 def large_unit_kernel(case: Case) -> bool:
     """A large kernel of few taps at every position of maps of middle size, or a very large one."""
-    fits = large_kernel(case) and unit_strides(case) and case.taps <= 9
+    fits = large_kernel(case) and unit_strides(case) and case.taps <= 9 and not _bound_by_kernel(case)
     return fits and (case.positions <= 256 or case.weights >= 9 * 512 * 512)
 
 

@@ -36,9 +36,9 @@ def filtered_back(case: Case) -> bool:
 
 
 def _worth_filtering(case, out):
-    # The larger the sums are, the more there is to write.
-    worth = _spared(case, out) >= 65 * winograd.growth(case.window)
-    return worth and case.images * math.prod(out) * case.weights >= 8e7
+    # The larger the sums are, the more there is to write; those of the kernel wait for positions that read them.
+    worth, positions = _spared(case, out) >= 65 * winograd.growth(case.window), case.images * math.prod(out)
+    return worth and positions >= 160 and positions * case.weights >= 8e7
 
 
 def _spared(case, out):
@@ -53,12 +53,13 @@ def filtered_kernel(case: Case) -> bool:
     few, many = sorted((case.channels, case.features))
     positions = case.images * case.positions
     fits = filterable(case) and many >= 24 and positions > 64 and positions * case.weights >= 8e6
-    return fits and not many_features(case) and not _seven_narrowing(case) and (few >= 16 or _large_window(case))
+    return fits and not many_features(case) and _seven_pay(case) and (few >= 16 or _large_window(case))
 
 
-def _seven_narrowing(case):
-    # The sums are four times the map, which is the wide one here.
-    return case.window[winograd.filtered_axis(case.window)] == 7 and case.features < case.channels
+def _seven_pay(case):
+    # The sums for seven taps are four times the map: too much where that is the wide one, or for little work.
+    seven = case.window[winograd.filtered_axis(case.window)] == 7
+    return not seven or (case.features >= case.channels and case.images * case.positions * case.weights >= 1e8)
 
 
 def _large_window(case):

@@ -92,7 +92,7 @@ CONV = (
         when_dense.few_positions,
         columns.conv_gathered,
         "one image, 3x3: 1.7 (64 channels, 4x4; 128 to 32, 7x7), 1.2 (128, 8x8); EPYC, 33 random layers: 1.29, 6 below "
-        "0.95 (jax 0.10.2, 23: 1.35, 5); 3x3 on 16 positions, 128 to 512 channels: 0.8 to 1.1, which are out now",
+        "0.95 (jax 0.10.2, 23: 1.35, 5); 3x3 on 16 positions, 128 to 512 channels: 0.75 to 1.1, which are out",
     ),
     Row(
         when_filtered.three_taps,

@@ -24,9 +24,7 @@ def conv_gathered(x, kernel, *, strides, padding, dilation, groups):
     matrix = kernel.reshape(-1, kernel.shape[-1])
 
     def some(x):
-        x = pad(x, padding)
-        taps = [tap(x, i, strides, dilation, out) for i in offsets(window)]
-        columns = lax.optimization_barrier(jnp.concatenate(taps, -1))
+        columns = lax.optimization_barrier(gathered(pad(x, padding), window, strides, dilation, out))
         return lax.dot_general(columns, matrix, (((columns.ndim - 1,), (0,)), ((), ())))
 
     return map_over_images(some, x, _at_once(out))
@@ -68,6 +66,12 @@ def kernel_grad_columns(x, dy, *, window, strides, padding, dilation, groups):
 
 def _at_once(space):
     return max(1, _POSITIONS // math.prod(space))
+
+
+def gathered(x, window, strides, dilation, out):
+    """What each position sees of `x`, padded already: (n, *out, taps of c)."""
+    seen = jnp.stack([tap(x, i, strides, dilation, out) for i in offsets(window)], -2)
+    return seen.reshape(*seen.shape[:-2], -1)
 
 
 def added(columns, window, space, strides, padding, dilation):

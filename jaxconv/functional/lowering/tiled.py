@@ -70,12 +70,3 @@ def first_to_last(rows, arrays):
     """The sums of the arrays along the first of several dimensions; it becomes the last."""
     rest = len(arrays) // len(rows[0])
     return [done for first in range(rest) for done in _combined(rows, arrays[first::rest])]
-
-
-def woven(arrays, tiles, out):
-    """The outputs of all tiles along each axis as one map (n, *out, k)."""
-    for axis, one in reversed(tiles.items()):
-        groups = [jnp.stack(arrays[i : i + one.size], axis + 2) for i in range(0, len(arrays), one.size)]
-        arrays = [a.reshape(*a.shape[: axis + 1], -1, *a.shape[axis + 3 :]) for a in groups]
-    (whole,) = arrays
-    return lax.slice(whole, (0,) * whole.ndim, (whole.shape[0], *out, whole.shape[-1]))

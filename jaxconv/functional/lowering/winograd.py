@@ -18,8 +18,9 @@ from jax import lax
 
 from jaxconv.functional.lowering import plain, tiled
 from jaxconv.functional.lowering.chunk import add_over_images, map_over_images
+from jaxconv.functional.lowering.columns import gathered
 from jaxconv.functional.lowering.minimal import tile
-from jaxconv.functional.lowering.taps import after, flip, offsets, out_space, pad, tap, transposed_padding, turned
+from jaxconv.functional.lowering.taps import after, flip, interleave, out_space, pad, transposed_padding, turned
 
 # Positions in a chunk of images. Measured under jax 0.12, 1 to 128 images: of `conv`, on 64 to 512 channels, 4x4 to
 # 56x56, 2048 to all at once, and where there are 4096 or more, all at once took up to 1.7 times as long; of rows, in
@@ -127,7 +128,7 @@ def _filtered(x, kernel, padding, tiles, contracted=0):
         products = lax.optimization_barrier([_correlated(a, b, contracted) for a, b in zip(sums, factors)])
         for one in tiles.values():
             products = tiled.first_to_last(one.outputs, products)
-        return tiled.woven(products, tiles, out)
+        return interleave(products, [tiles[axis].size if axis in tiles else 1 for axis in range(len(out))], out)
 
     return map_over_images(lambda x: some(pad(x, around)), x, max(1, _POSITIONS // math.prod(out)))
 
@@ -145,6 +146,4 @@ def _correlated(x, kernel, contracted):
 def _columns(x, window):
     """What the window sees at each place within `x`, (n, *out, taps of c)."""
     ones = (1,) * len(window)
-    out = out_space(x.shape[1:-1], window, ones, ((0, 0),) * len(window), ones)
-    seen = jnp.stack([tap(x, i, ones, ones, out) for i in offsets(window)], -2)
-    return seen.reshape(*seen.shape[:-2], -1)
+    return gathered(x, window, ones, ones, out_space(x.shape[1:-1], window, ones, ((0, 0),) * len(window), ones))

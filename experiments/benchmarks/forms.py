@@ -83,7 +83,8 @@ def main(
         print(x, kernel, settings["strides"], settings["padding"], name, *texts, flush=True)
         found.setdefault(name, []).append(ratios)
     for name, layers in found.items():
-        print(name, len(layers), *(_mean(key, [r[key] for r in layers if key in r]) for key in layers[0] | layers[-1]))
+        keys = dict.fromkeys(key for ratios in layers for key in ratios)
+        print(name, len(layers), *(_mean(key, [r[key] for r in layers if key in r]) for key in keys))
 
 
 def _row(table, x, kernel, settings):

@@ -46,6 +46,7 @@ def main(
     strides: tuple[int, ...] = (2, 2, 2, 3),
     features: tuple[int, ...] = (),
     channels: tuple[int, ...] = (),
+    images: tuple[int, ...] = (),
     rows: tuple[str, ...] = (),
     seconds: float = 100,
     seed: int = 0,
@@ -57,6 +58,7 @@ def main(
         strides: what strides are drawn from; for the input, several or 1 alone.
         features: what the number of features is drawn from; none means 8 to 512.
         channels: likewise; none means 1 to 512.
+        images: likewise; none means 1 to 32.
         rows: names of conditions; only layers of theirs are timed. None means all.
         seconds: how long layers are drawn.
         seed: of the draws.
@@ -69,7 +71,7 @@ def main(
     }[direction]
     rng, start, found = np.random.default_rng(seed), time.perf_counter(), {}
     while time.perf_counter() - start < seconds:
-        if not (drawn := random_convs.draw(rng, strides, features, channels)):
+        if not (drawn := random_convs.draw(rng, strides, features, channels, images)):
             continue
         x, kernel, settings = drawn
         row = _row(table, x, kernel, settings)
@@ -77,7 +79,9 @@ def main(
         if form not in (None, *forms.values(), *_FILTERED[direction].values()) or (rows and name not in rows):
             continue
         fits = when_filtered.filterable(cpu._case(x, kernel, sharded=False, **settings))
-        candidates = forms | (_FILTERED[direction] if fits else {})
+        # With strides that form computes something else, where it can at all.
+        candidates = {key: one for key, one in forms.items() if key != "swapped" or set(settings["strides"]) == {1}}
+        candidates |= _FILTERED[direction] if fits else {}
         ratios = _ratios(direction, candidates, x, kernel, settings)
         texts = (f"{key}{'*' * (form is one)} {_text(ratios[key])}" for key, one in candidates.items())
         print(x, kernel, settings["strides"], settings["padding"], name, *texts, flush=True)

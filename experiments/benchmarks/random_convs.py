@@ -48,9 +48,9 @@ def main(strides: tuple[int, ...] = (1,), seconds: float = 150, seed: int = 0) -
         print(f"{direction}: {len(found)}, mean {statistics.geometric_mean(found):.2f}, below 0.95: {slower}")
 
 
-def draw(rng, strides, features=(), channels=()):
+def draw(rng, strides, features=(), channels=(), images=()):
     """Shapes of input and kernel and the settings, or None where there is too much work, too little, or no position."""
-    n, side, c = (int(rng.choice(values)) for values in (_IMAGES, _SIDES, channels or _CHANNELS))
+    n, side, c = (int(rng.choice(values)) for values in (images or _IMAGES, _SIDES, channels or _CHANNELS))
     k, stride = int(rng.choice(features or _CHANNELS[2:])), int(rng.choice(strides))
     window = (int(rng.choice(_WINDOWS)),) * 2 if rng.random() < 0.8 else tuple(map(int, rng.choice((1, 3, 5, 7), 2)))
     padding = tuple(((w - 1) // 2,) * 2 if rng.random() < 0.85 else (0, 0) for w in window)

@@ -4,7 +4,7 @@ import math
 
 from jaxconv.functional.lowering import winograd
 from jaxconv.functional.lowering.when import Case, unit_strides, whole, whole_few_taps
-from jaxconv.functional.lowering.when_dense import many_features
+from jaxconv.functional.lowering.when_dense import many_features, very_few_features
 
 
 def three_taps(case: Case) -> bool:
@@ -27,7 +27,15 @@ def filterable(case: Case) -> bool:
 
 def filtered(case: Case) -> bool:
     """Many products spared for every element of the sums, features enough, and not too little work in all."""
-    return filterable(case) and case.features >= 32 and _worth_filtering(case, case.out)
+    many = case.features >= 32 and case.channels * case.features >= 24 * 32
+    return filterable(case) and many and _worth_filtering(case, case.out) and not _waits_for_sums(case)
+
+
+def _waits_for_sums(case):
+    # Three taps spare half the products, and the sums of a large kernel are twice its size.
+    three = case.window[winograd.filtered_axis(case.window)] == 3
+    large = case.weights >= (1e6 if case.positions <= 64 else 2e6)
+    return three and large and case.images * case.positions <= 400
 
 
 def filtered_back(case: Case) -> bool:
@@ -38,7 +46,9 @@ def filtered_back(case: Case) -> bool:
 def _worth_filtering(case, out):
     # The larger the sums are, the more there is to write; those of the kernel wait for positions that read them.
     worth, positions = _spared(case, out) >= 65 * winograd.growth(case.window), case.images * math.prod(out)
-    return worth and positions >= 160 and positions * case.weights >= 8e7
+    # XLA's own convolution is good at seven taps, of which nothing is spared beside three.
+    fits = sorted(taps for taps in case.window if taps > 1) != [3, 7]
+    return worth and fits and positions >= 160 and positions * case.weights >= 8e7
 
 
 def _spared(case, out):
@@ -52,8 +62,10 @@ def filtered_kernel(case: Case) -> bool:
     """Channels and features enough, fewer channels for a large window, and not too little work in all."""
     few, many = sorted((case.channels, case.features))
     positions = case.images * case.positions
-    fits = filterable(case) and many >= 24 and positions > 64 and positions * case.weights >= 8e6
-    return fits and not many_features(case) and _seven_pay(case) and (few >= 16 or _large_window(case))
+    work = positions > 64 and positions * case.weights >= 8e6 and case.weights >= 2**13
+    others = many_features(case) or (very_few_features(case) and positions <= 2000)
+    fits = filterable(case) and many >= 24 and work and not others
+    return fits and _seven_pay(case) and (few >= 16 or _large_window(case))
 
 
 def _seven_pay(case):

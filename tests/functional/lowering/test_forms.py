@@ -1,5 +1,6 @@
 """Every form, whether or not the table picks it for the shape, gives what XLA's own form gives."""
 
+import math
 import re
 from functools import partial
 
@@ -180,6 +181,14 @@ def test_products_of_some_images_cover_all_once(form, positions, rng, monkeypatc
     monkeypatch.setattr(columns, "_POSITIONS", positions)
     x, kernel, _, settings = make("plane", rng)
     agree(form, plain.conv, (np.concatenate([x, 2 * x, x[:1]]), kernel), settings)
+
+
+@pytest.mark.parametrize("transposed", [0, math.inf])
+@pytest.mark.parametrize("name", [name for name in FILTERED if CASES[name][2] > CASES[name][3]])
+def test_filtered_kernel_gradients_from_the_columns_of_either_map(name, transposed, rng, monkeypatch):
+    monkeypatch.setattr(winograd, "_TRANSPOSED", transposed)
+    x, kernel, dy, settings = make(name, rng)
+    agree(winograd.conv_kernel_grad_rows, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
 
 
 @pytest.mark.parametrize("name", ["plane", "line"])

@@ -2,8 +2,9 @@
 
 Each row carries the measurement that made it: how many times faster than `plain` the form is, float32, 8 images unless
 it says otherwise, on two Xeon cores (shared with other work), alternating, as `experiments/benchmarks/ops.py` measures;
-"EPYC" is the same on two of an AMD EPYC (Zen 4), whose XLA forms are faster where arrays fit in its third-level cache;
-the rows of depthwise lines, volumes and large windows are of that machine, too, by all that is known.
+"EPYC" is the same on two of an AMD EPYC (Zen 4), whose XLA forms are faster where arrays fit in its third-level cache,
+"Zen 5" on two of its successor; the rows of depthwise lines, volumes and large windows are of the first EPYC, too, by
+all that is known.
 The file is long because its tables are read together, and because each row keeps its evidence.
 """
 
@@ -106,7 +107,9 @@ CONV = (
         winograd.conv_rows,
         "EPYC, 55 random layers: 1.43, 1 below 0.95 (jax 0.10.2, 42: 1.94, 1), `conv_gathered` 0.73 (0.97), "
         "`conv_spread` 0.77 (0.91); 61 that the rows below would take: 1.29, `conv_gathered` 1.03; 3x3, 64 channels: "
-        "1.4 (56x56, 8 and 32 images; 32x32, 128); 5x5: 1.4 (32 to 64, 14x14, 128 images), 1.6 (48 to 64, 35x35, 4)",
+        "1.4 (56x56, 8 and 32 images; 32x32, 128); 5x5: 1.4 (32 to 64, 14x14, 128 images), 1.6 (48 to 64, 35x35, 4); "
+        "Zen 5, 125: 1.30, 13; 3x7: 0.92 (10), 512 to 512, 7x7, 4 and 8 images: 0.8, 1.1, `conv_gathered` 1.3, 1.8, "
+        "which are out",
     ),
     Row(
         when_dense.large_kernel_on_small_maps,
@@ -301,15 +304,16 @@ KERNEL_GRAD = (
         when_filtered.filtered_kernel,
         winograd.conv_kernel_grad_rows,
         "EPYC, 36 random layers: 1.77, 1 below 0.95 (jax 0.10.2, 31: 1.91, 3), `kernel_grad_rows` 1.24, "
-        "`kernel_grad_swapped` 1.17, `kernel_grad_maps` 0.94; 3x3, 64 channels: 1.07 (56x56, 8 images), 2.6 (32x32, "
-        "128); 5x5: 1.3 (32 to 64, 14x14, 128 images); 7x1, 192, 17x17, 4: 2.9",
+        "`kernel_grad_swapped` 1.17, `kernel_grad_maps` 0.94; Zen 5, 68: 1.89, 2 (0.10.2, 37: 1.93, 2); 3x3, 64 "
+        "channels: 1.07 (56x56, 8 images), 2.6 (32x32, 128); 5x5: 1.3 (32 to 64, 14x14, 128 images); 7x1, 192, 17x17, "
+        "4: 2.9",
     ),
     Row(
         when_dense.very_few_features,
         dense.kernel_grad_swapped,
         "1, 4, 8, 16 images: 12 (5x5, 384 to 8 channels, 8x8), 10 (7x7, 96 to 8, 8x8), 17 (3x3, 192 to 8, 64x64), 4.1 "
         "(3x3, 128 to 8, 8x8), 1.9 (7x7, 384 to 16, 7x7), 2.4 (9x9, 64 to 8, 32x32); columns: 2.2, 2.9, 0.5, 1.3, "
-        "0.1, 0.1",
+        "0.1, 0.1; Zen 5, 47 random layers: 2.45, none below 0.95 (0.10.2, 31: 2.42, 1), filtered rows 1.76 (2.14)",
     ),
     Row(
         when_dense.small_maps,

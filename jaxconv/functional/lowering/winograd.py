@@ -28,9 +28,9 @@ from jaxconv.functional.lowering.taps import after, flip, interleave, out_space,
 _POSITIONS = 4096
 # Outputs of a tile, and by taps those of a tile of rows.
 _OUTPUTS, _ROW_OUTPUTS = 2, {3: 4, 5: 4, 7: 2}
-# An element of the kernel that comes out transposed costs what so many of a map's columns do. Two cores of an AMD EPYC
-# (Zen 5), 119 random layers of more channels than features: 8 to 16 are alike, 2 is 0.86 times as fast, and always to
-# take the columns of the narrow map, as with 0, is 0.73.
+# An element of a kernel that comes out transposed costs as much as so many elements of columns. On two cores of an AMD
+# EPYC (Zen 5), 119 random layers of more channels than features, 8 to 16 are alike, 2 is 0.86 times as fast, and 0, the
+# columns of the narrow map for all, 0.73 (`experiments/LOG.md`).
 _TRANSPOSED = 12
 # Rows with what is left of the window: since jax 0.12 XLA's convolution is 1.0 to 1.4 times as fast as a product of
 # columns, before 0.4 to 1.0 (its like on many channels runs on one core). 13 layers, two AMD EPYC cores.

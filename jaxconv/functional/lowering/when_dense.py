@@ -128,7 +128,7 @@ def single_channel(case: Case) -> bool:
     """One channel in, so that all taps are no larger than a map of few channels."""
     few = case.taps <= 9 or (case.taps <= 25 and case.positions <= 1024)
     fits = whole_few_taps(case) and unit_strides(case) and case.channels == 1
-    return fits and few and case.images * case.positions <= 2**17
+    return fits and few and case.images * case.positions <= 2**17 and _some_work(case)
 
 
 def few_elements_seen(case: Case) -> bool:
@@ -220,12 +220,17 @@ def very_few_features(case: Case) -> bool:
 def many_features(case: Case) -> bool:
     """At least as many features as the window has elements in all channels, on few positions."""
     many = case.taps * case.channels <= case.features and case.images * case.positions <= 4000
-    return whole_few_taps(case) and unit_strides(case) and many
+    return whole_few_taps(case) and unit_strides(case) and many and _some_work(case)
 
 
 def image_of_few_channels(case: Case) -> bool:
     """One image of up to 64 channels."""
     return whole(case) and unit_strides(case) and case.images == 1 and case.channels <= 64
+
+
+def _some_work(case):
+    # Less of it takes no longer than to prepare a product.
+    return case.images * case.positions * case.weights >= 1e6
 
 
 def _strided(case):

@@ -8,8 +8,8 @@ from jaxconv.functional.lowering import winograd
 from jaxconv.functional.lowering.when import Case, unit_strides, whole, whole_few_taps
 from jaxconv.functional.lowering.when_dense import many_features, very_few_features
 
-# Products for which a kernel gradient is filtered. Two cores of an AMD EPYC (Zen 5), seven layers of 0.9e7 to 2e7: 1.1 to
-# 1.8 of lax since jax 0.12, 0.7 to 1.0 before, where one of 4e7 had 1.25.
+# Products for which a kernel gradient is filtered: on two cores of an AMD EPYC (Zen 5), seven layers of 0.9e7 to 2e7
+# had 1.1 to 1.8 of lax under jax 0.12 and 0.7 to 1.0 under 0.10, where one of 4e7 had 1.25.
 _LEAST = 8e6 if jax.__version_info__ >= (0, 12) else 3e7
 
 

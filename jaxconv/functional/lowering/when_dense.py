@@ -125,7 +125,7 @@ def small_maps(case: Case) -> bool:
 
 
 def single_channel(case: Case) -> bool:
-    """One channel in, so that all taps are no larger than a map of few channels."""
+    """One channel in, so that all taps are no larger than a map of few channels, and some work."""
     few = case.taps <= 9 or (case.taps <= 25 and case.positions <= 1024)
     fits = whole_few_taps(case) and unit_strides(case) and case.channels == 1
     return fits and few and case.images * case.positions <= 2**17 and _some_work(case)
@@ -218,7 +218,7 @@ def very_few_features(case: Case) -> bool:
 
 
 def many_features(case: Case) -> bool:
-    """At least as many features as the window has elements in all channels, on few positions."""
+    """At least as many features as the window has elements in all channels, on few positions, and some work."""
     many = case.taps * case.channels <= case.features and case.images * case.positions <= 4000
     return whole_few_taps(case) and unit_strides(case) and many and _some_work(case)
 

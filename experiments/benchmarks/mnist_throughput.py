@@ -247,8 +247,8 @@ def make_task(data_dir: Path | None) -> Task:
     return Task(data, float(mean), float(std), params)
 
 
-def variants(task: Task, peer: str) -> Iterator[Variant]:
-    """The variants of one library."""
+def variants(task: Task, peer: str, compiled: bool) -> Iterator[Variant]:
+    """The variants of one library; of PyTorch the compiled ones, too, where asked for."""
     if peer == OURS:
         apply, _, _ = jaxconv.functionalize(jaxconv.create_model(NETWORK))
         yield on_trainer(OURS, task, apply, task.params)
@@ -257,11 +257,13 @@ def variants(task: Task, peer: str) -> Iterator[Variant]:
     elif peer == "keras":
         yield from (on_keras(task, whole=whole) for whole in (False, True))
     else:
-        ways = itertools.product((False, True), repeat=2)
-        yield from (on_torch(task, compiled=compiled, channels_last=last) for compiled, last in ways)
+        ways = itertools.product((False, True) if compiled else (False,), (False, True))
+        yield from (on_torch(task, compiled=way, channels_last=last) for way, last in ways)
 
 
-def prepare(task: Task, peers: Sequence[str], say: Callable[[str], None]) -> tuple[list[Variant], dict, dict[str, str]]:
+def prepare(
+    task: Task, peers: Sequence[str], compiled: bool, say: Callable[[str], None]
+) -> tuple[list[Variant], dict, dict[str, str]]:
     """Build every variant and let it learn a little: the variants, what they computed, what cannot run and why."""
     ready, computed, unavailable = [], {}, {}
     for peer in (OURS, *peers):
@@ -269,7 +271,7 @@ def prepare(task: Task, peers: Sequence[str], say: Callable[[str], None]) -> tup
             unavailable[peer] = f"{peer} is not installed (python -m pip install {peer}); it is left out."
             say(unavailable[peer])
             continue
-        for variant in variants(task, peer):
+        for variant in variants(task, peer, compiled):
             try:
                 computed[variant.name] = learn(variant)
             except Exception as error:  # whatever a peer's compiler raises, the others are measured
@@ -418,6 +420,7 @@ def throughput(
     rounds: int = 7,
     seconds: float = 10.0,
     against: tuple[Peer, ...] = ("lax", "keras", "torch"),
+    compiled: bool = True,
     data_dir: Path | None = None,
     json: Path | None = None,
 ) -> int:
@@ -427,6 +430,7 @@ def throughput(
         rounds: How often each takes its turn.
         seconds: Length of a turn, in which `Keras, fit` is called once.
         against: Which peers take part.
+        compiled: Whether torch.compile is among PyTorch's ways; what it leaves in the process slows the others, too.
         data_dir: Where the MNIST archives lie. Default: random images of the same shape.
         json: File that takes every number, each round's too.
     """
@@ -439,7 +443,7 @@ def throughput(
     say = partial(print, file=sys.stderr, flush=True)
     task = make_task(data_dir)
     say(f"Data: {task.data.name}.")
-    ready, computed, unavailable = prepare(task, list(dict.fromkeys(against)), say)
+    ready, computed, unavailable = prepare(task, list(dict.fromkeys(against)), compiled, say)
     require_equal(computed)
     rates, steps, elsewhere = measure(ready, rounds, seconds, say)
     table, fastest = summarise(rates, steps)

@@ -78,7 +78,8 @@ def main(
         name, form = (row.condition.__name__, row.form) if row else ("none", None)
         if form not in (None, *forms.values(), *_FILTERED[direction].values()) or (rows and name not in rows):
             continue
-        fits = when_filtered.filterable(cpu._case(x, kernel, sharded=False, **settings))
+        case = cpu._case(x, kernel, sharded=False, **settings)
+        fits = case is not None and when_filtered.filterable(case)
         # With strides that form computes something else, where it can at all.
         candidates = {key: one for key, one in forms.items() if key != "swapped" or set(settings["strides"]) == {1}}
         candidates |= _FILTERED[direction] if fits else {}

@@ -41,6 +41,11 @@ class Case:
         """The number of elements of one group's kernel."""
         return self.taps * self.channels * self.features
 
+    @property
+    def products(self) -> int:
+        """The multiply-adds of one group."""
+        return self.images * self.positions * self.weights
+
 
 def pointwise(case: Case) -> bool:
     """A window of one element."""

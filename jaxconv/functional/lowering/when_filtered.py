@@ -8,8 +8,8 @@ from jaxconv.functional.lowering import winograd
 from jaxconv.functional.lowering.when import Case, unit_strides, whole, whole_few_taps
 from jaxconv.functional.lowering.when_dense import many_features, very_few_features
 
-# Products for which a kernel gradient is filtered: on two cores of an AMD EPYC (Zen 5), seven layers of 0.9e7 to 2e7
-# had 1.1 to 1.8 of lax under jax 0.12 and 0.7 to 1.0 under 0.10, where one of 4e7 had 1.25.
+# Products for which a kernel gradient is filtered: on two cores of an AMD EPYC (Zen 5), six layers of 0.9e7 to 2e7 had
+# 1.0 to 1.8 of lax under jax 0.12 and 0.7 to 1.0 under 0.10, where one of 4e7 had 1.25.
 _LEAST = 8e6 if jax.__version_info__ >= (0, 12) else 3e7
 
 
@@ -68,7 +68,8 @@ def filtered_kernel(case: Case) -> bool:
     """Channels and features enough, fewer channels for a large window, and not too little work in all."""
     few, many = sorted((case.channels, case.features))
     positions = case.images * case.positions
-    work = positions > 64 and positions * case.weights >= _LEAST and case.weights >= 2**13
+    work = positions > 64 and case.products >= _LEAST and case.weights >= 2**13
+    # The forms of these rows are faster there.
     others = many_features(case) or (very_few_features(case) and positions <= 2000)
     fits = filterable(case) and many >= 24 and work and not others
     return fits and _seven_pay(case) and (few >= 16 or _large_window(case))
@@ -77,7 +78,7 @@ def filtered_kernel(case: Case) -> bool:
 def _seven_pay(case):
     # The sums for seven taps are four times the map: too much where that is the wide one, or for little work.
     seven = case.window[winograd.filtered_axis(case.window)] == 7
-    return not seven or (case.features >= case.channels and case.images * case.positions * case.weights >= 1e8)
+    return not seven or (case.features >= case.channels and case.products >= 1e8)
 
 
 def _large_window(case):

@@ -191,6 +191,15 @@ def test_filtered_kernel_gradients_from_the_columns_of_either_map(name, transpos
     agree(winograd.conv_kernel_grad_rows, plain.conv_kernel_grad, (x, dy), settings | {"window": kernel.shape[:-2]})
 
 
+def test_filtered_kernel_gradients_of_a_batch_of_any_size(rng):
+    x, kernel, dy, settings = make("plane of three taps, odd, narrowing", rng)
+    (n,) = jax.export.symbolic_shape("n")
+    shapes = [jax.ShapeDtypeStruct((n, *a.shape[1:]), a.dtype) for a in (x, dy)]
+    settings |= {"window": kernel.shape[:-2]}
+    form = jax.export.export(jax.jit(partial(winograd.conv_kernel_grad_rows, **settings)))(*shapes).call
+    agree(lambda x, dy, **_: form(x, dy), plain.conv_kernel_grad, (x, dy), settings)
+
+
 @pytest.mark.parametrize("name", ["plane", "line"])
 def test_no_kernel_is_left_transposed_inside_a_loop(name, rng):
     """Outside, XLA transposes it; inside, it computes such a convolution one element at a time."""

@@ -53,17 +53,18 @@ def adaptive_max_pool(x: Real[Array, "n *space c"], size: int | Sequence[int]) -
         ValueError: `size` is not one positive int a dimension, or `x` has no position in one.
     """
     x, size = real_array("adaptive_max_pool", x), _checked_size(x, size)
+    dtype = x.dtype
     parts = _even_parts(x, size)
     if parts is not None:
         return max_pool(x, parts, strides=parts, padding="VALID")
-    widths = []
+    x, widths = x.astype(_wide(dtype)), []  # where parts overlap, the gradient is a sum
     for axis, (length, count) in enumerate(zip(x.shape[1:-1], size), start=1):
         starts, ends = _edges(length, count)
         widths.append(int((ends - starts).max()))
         # A part shorter than the longest repeats its last position, which is never the first maximum.
         taken = np.minimum(starts[:, None] + np.arange(widths[-1]), ends[:, None] - 1)
         x = jnp.take(x, taken.reshape(-1), axis=axis)
-    return max_pool(x, widths, strides=widths, padding="VALID")
+    return max_pool(x, widths, strides=widths, padding="VALID").astype(dtype)
 
 
 def global_avg_pool(x: Float[Array, "n *space c"]) -> Float[Array, "n c"]:
@@ -124,6 +125,10 @@ def _means_of_parts(y, axis: int, count: int):
     inside = (taken < ends[:, None]).reshape(*before, *taken.shape, *behind)
     lengths = (ends - starts).astype(y.dtype).reshape(*before, count, *behind)
     return jnp.where(inside, parts, 0).sum(axis + 1) / lengths
+
+
+def _wide(dtype):
+    return accumulator(dtype) if jnp.issubdtype(dtype, jnp.floating) else dtype
 
 
 def _edges(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:

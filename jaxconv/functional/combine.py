@@ -1,7 +1,7 @@
 """Ways to join, gate, drop and rearrange feature maps."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 from jaxconv.functional.adaptive import global_avg_pool
 from jaxconv.functional.lowering import blocks
 from jaxconv.functional.settings import (
+    accumulator,
     check_arrays,
+    check_key,
     check_rank,
     floating_array,
     known,
@@ -32,20 +34,37 @@ def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array]
         (n, *out, sum of k_i).
 
     Raises:
-        TypeError: a branch gives no array.
+        TypeError: a branch is no function or gives no array, or branches that disagree in dtype.
         ValueError: no branch, or branches that disagree in batch or space, or give no channels.
     """
-    if not branches:
-        raise ValueError("inception needs at least one branch; got none.")
-    parts = [branch(x) for branch in branches]
+    parts = [branch(x) for branch in _functions(branches)]
     for at, part in enumerate(parts):
         check_rank("(n, *out, k)", part, 2, f"What branch {at} gives")
+        if not part.shape[-1]:
+            raise ValueError(f"Every branch must give channels; branch {at} gives the shape {part.shape}.")
+    if len({part.dtype for part in parts}) > 1:
+        raise TypeError(
+            "Branches must share a dtype, there is no promotion; "
+            f"theirs are {', '.join(str(part.dtype) for part in parts)}."
+        )
     if len({part.shape[:-1] for part in parts}) > 1:
         raise ValueError(
             "Branches must agree in all but channels to be joined; "
             f"their shapes are {', '.join(str(part.shape) for part in parts)}."
         )
     return jnp.concatenate(parts, axis=-1)
+
+
+def _functions(branches) -> list[Callable]:
+    if callable(branches) or not isinstance(branches, Iterable):
+        raise TypeError(f"inception takes a sequence of branches; got {branches!r}.")
+    branches = list(branches)
+    if not branches:
+        raise ValueError("inception needs at least one branch; got none.")
+    for at, branch in enumerate(branches):
+        if not callable(branch):
+            raise TypeError(f"Every branch must be a function of x; branch {at} is {branch!r}.")
+    return branches
 
 
 def squeeze_excite(
@@ -73,16 +92,20 @@ def squeeze_excite(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
-        TypeError: arrays of more than one dtype.
-        ValueError: `x` has no spatial dimension, or kernels or biases that do not lead from c channels back to c.
+        TypeError: `x` is not floating, arrays of more than one dtype, or `activation` or `gate` is no function.
+        ValueError: `x` has no spatial dimension, kernels or biases that do not lead from c channels back to c, or a
+            `gate` that does not give (n, c).
     """
-    space_rank(x)
+    rank, x = space_rank(x), floating_array("squeeze_excite", x)
+    for name, function in (("activation", activation), ("gate", gate)):
+        if not callable(function):
+            raise TypeError(f"{name} must be a function; got {function!r}.")
     check_arrays(reduce_kernel=reduce_kernel, reduce_bias=reduce_bias)
     check_arrays(expand_kernel=expand_kernel, expand_bias=expand_bias)
-    channels, hidden = x.shape[-1], reduce_kernel.shape[-1]
+    channels, hidden = x.shape[-1], reduce_kernel.shape[1:]
     arrays = reduce_kernel, reduce_bias, expand_kernel, expand_bias
     shapes = tuple(array.shape for array in arrays)
-    if shapes != ((channels, hidden), (hidden,), (hidden, channels), (channels,)):
+    if len(hidden) != 1 or shapes != ((channels, *hidden), hidden, (*hidden, channels), (channels,)):
         raise ValueError(
             f"Kernels and biases must be (c, r), (r,), (r, c), (c,) for x with c={channels} channels; "
             f"their shapes are {', '.join(map(str, shapes))}."
@@ -95,7 +118,12 @@ def squeeze_excite(
     squeezed = global_avg_pool(x)
     squeezed = activation(squeezed @ reduce_kernel + reduce_bias[None])
     weights = gate(squeezed @ expand_kernel + expand_bias[None])
-    return x * weights.reshape(x.shape[0], *(1,) * (x.ndim - 2), channels)
+    if weights.shape != (x.shape[0], channels):
+        raise ValueError(f"gate must give (n, c), {(x.shape[0], channels)} here; it gives {weights.shape}.")
+    # The gradient of the weights sums over space: in the accumulator's dtype.
+    wide = accumulator(x.dtype)
+    weights = weights.astype(wide).reshape(x.shape[0], *(1,) * rank, channels)
+    return (x.astype(wide) * weights).astype(x.dtype)
 
 
 def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKeyArray) -> Float[Array, "n *rest"]:
@@ -113,10 +141,11 @@ def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKey
         (n, ...) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating, or `rate` no number.
-        ValueError: `x` has no examples' dimension, or `rate` outside of [0, 1).
+        TypeError: `x` is not floating, `rate` no number, or `key` no random key.
+        ValueError: `x` has no examples' dimension, `rate` outside of [0, 1), or several keys.
     """
     check_rank("(n, ...)", x, 1)
+    check_key(key)
     x = floating_array("stochastic_depth", x)
     rate = number("rate", rate)
     if not 0 <= rate < 1:

@@ -14,7 +14,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxconv.functional import lowering, sizes
-from jaxconv.functional.settings import Padding, check_arrays, padding_per_dimension, per_dimension, whole
+from jaxconv.functional.settings import (
+    Padding,
+    check_arrays,
+    check_positions,
+    padding_per_dimension,
+    per_dimension,
+    whole,
+)
 
 
 def conv(
@@ -30,15 +37,16 @@ def conv(
 
     y[n, o, k] = sum over w and c of x[n, o * strides + w * dilation - low, c] * kernel[w, c, k], zeros outside of x.
 
-    Where a form for the CPU shares sums among outputs, what is not finite reaches all that share it: neighbours two by
-    two under windows of three (from 96 to 128 channels on), and groups that are computed as one.
+    Where a form for the CPU shares sums among outputs, what is not finite in `x` reaches all that share it, as NaN: up
+    to three more along a dimension (windows of 3, 5 and 7, and gradients with strides), and groups computed as one.
 
     The precision of products on TPU and GPU is that of `jax.default_matmul_precision` where the call is traced, for all
     derivatives too.
 
     Args:
         x: input (n, *space, c).
-        kernel: (*window, c / groups, k); its rank is the rank of the convolution.
+        kernel: (*window, c / groups, k); its rank is the rank of the convolution. torch's (k, c / groups, *window) is
+            refused only where its sizes do not fit.
         padding: "SAME", "SAME_LOWER", "VALID", an int for every side, or ((low, high), ...). "SAME" at stride 2 pads
             (0, 1) where torch's padding=1 pads (1, 1); ports of torch networks pass the int.
         strides: step of the window, one int or one a dimension.
@@ -89,6 +97,8 @@ def depthwise_conv(
     channels, multiplier = kernel.shape[-2:]
     if x.shape[-1] != channels:
         raise ValueError(f"x has {x.shape[-1]} channels; depthwise kernel of shape {kernel.shape} takes {channels}.")
+    if not channels:
+        raise ValueError(f"x must have a channel to be convolved by itself; its shape is {x.shape}.")
     grouped = kernel.reshape(*kernel.shape[:-2], 1, channels * multiplier)
     return conv(x, grouped, padding=padding, strides=strides, dilation=dilation, groups=channels)
 
@@ -119,11 +129,29 @@ def separable_conv(
         TypeError: the dtypes differ or are not floating.
         ValueError: rank or channel mismatch, a pointwise window above 1, a bad setting, or an empty output.
     """
-    check_arrays(pointwise=pointwise)
-    if math.prod(pointwise.shape[:-2]) != 1:
-        raise ValueError(f"The pointwise kernel must have a window of ones; its shape is {pointwise.shape}.")
+    _check_pointwise(x, depthwise, pointwise)
     y = depthwise_conv(x, depthwise, padding=padding, strides=strides, dilation=dilation)
     return conv(y, pointwise, padding="VALID")
+
+
+def _check_pointwise(x, depthwise, pointwise) -> None:
+    _rank(x, depthwise)
+    check_arrays(pointwise=pointwise)
+    if pointwise.ndim != depthwise.ndim or math.prod(pointwise.shape[:-2]) != 1:
+        raise ValueError(
+            f"The pointwise kernel must have a window of ones, {depthwise.ndim - 2} of them; "
+            f"its shape is {pointwise.shape}."
+        )
+    if pointwise.dtype != x.dtype:
+        raise TypeError(
+            "x and kernels must share a dtype, there is no promotion; "
+            f"x is {x.dtype}, the pointwise kernel is {pointwise.dtype}."
+        )
+    if pointwise.shape[-2] != math.prod(depthwise.shape[-2:]):
+        raise ValueError(
+            f"The depthwise kernel of shape {depthwise.shape} makes {math.prod(depthwise.shape[-2:])} channels; "
+            f"the pointwise kernel of shape {pointwise.shape} takes {pointwise.shape[-2]}."
+        )
 
 
 def conv_transpose(
@@ -226,6 +254,7 @@ def _rank(x, kernel) -> int:
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x and kernel must be floating; they are {x.dtype}.")
+    check_positions(x)
     return kernel.ndim - 2
 
 
@@ -235,6 +264,8 @@ def _check_groups(channels: int, kernel_shape: tuple[int, ...], groups: int) -> 
         raise ValueError(
             f"x has {channels} channels; kernel of shape {kernel_shape} with groups={groups} takes {taken}."
         )
+    if not made:
+        raise ValueError(f"An output would be empty: kernel of shape {kernel_shape} makes no channels.")
     if made % groups:
         raise ValueError(
             f"groups must divide the output channels; kernel of shape {kernel_shape} makes {made}, groups={groups}."

@@ -1,10 +1,13 @@
 """Losses of a batch of logits, in float32, averaged over the examples that count."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Real
 
-from jaxconv.functional.settings import accumulator, check_arrays, check_mask, check_rank, number
+from jaxconv.functional.settings import accumulator, check_arrays, check_mask, check_rank, number, real_array
 
 
 def cross_entropy(
@@ -23,11 +26,12 @@ def cross_entropy(
         where: (n,), which examples count; the others may hold anything. With none at all the loss is zero.
 
     Returns:
-        A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
+        A scalar in float32 (float64 for float64). It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
         TypeError: `where` is not of bool, an array not real, or `smoothing` no number.
-        ValueError: labels that fit neither form, logits or a mask of another rank, or `smoothing` outside of [0, 1].
+        ValueError: labels that fit neither form, logits or a mask of another rank, no class, or `smoothing` outside of
+            [0, 1].
     """
     smoothing = number("smoothing", smoothing)
     if not 0 <= smoothing <= 1:
@@ -63,18 +67,19 @@ def multiclass_hinge(
         where: (n,), which examples count; the others may hold anything. With none at all the loss is zero.
 
     Returns:
-        A scalar in float32. It is NaN if a label that counts is outside of 0 ... k - 1.
+        A scalar in float32 (float64 for float64). It is NaN if a label that counts is outside of 0 ... k - 1.
 
     Raises:
         TypeError: `where` is not of bool, `logits` not real, or `margin` no number.
-        ValueError: labels that are not (n,) whole numbers, or logits or a mask of another rank.
+        ValueError: labels that are not (n,) whole numbers, logits or a mask of another rank, no class, or a `margin`
+            that is NaN.
     """
     _check_logits("multiclass_hinge", logits, labels)
     labels = _hard("multiclass_hinge", logits, labels)
     logits = _counting(logits, where)
     right = _of_class(logits, labels)
     wrong = ~_chosen(logits, labels)
-    violations = jnp.maximum(logits - right[:, None] + number("margin", margin), 0)
+    violations = jnp.maximum(logits - right[:, None] + number("margin", margin, -math.inf), 0)
     return _mean(jnp.where(wrong, violations, 0).sum(-1), where)
 
 
@@ -95,7 +100,7 @@ def binary_cross_entropy(
         where: (n,), which examples count; the others may hold anything. With none at all the loss is zero.
 
     Returns:
-        A scalar in float32.
+        A scalar in float32 (float64 for float64).
 
     Raises:
         TypeError: `where` is not of bool, or an array not real.
@@ -108,7 +113,7 @@ def binary_cross_entropy(
             "labels must have the shape of logits, one probability for each; "
             f"their shapes are {labels.shape} and {logits.shape}."
         )
-    logits = _counting(logits, where)
+    logits = _counting(real_array("binary_cross_entropy", logits, "logits"), where)
     labels = _counting(labels, where).astype(logits.dtype)
     losses = labels * jax.nn.softplus(-logits) + (1 - labels) * jax.nn.softplus(logits)
     return _mean(losses.mean(tuple(range(1, losses.ndim))), where)
@@ -128,12 +133,17 @@ def _counting(x, where):
 
 
 def _hard(name: str, logits, labels):
+    if jnp.issubdtype(labels.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} takes real labels; they are {labels.dtype}.")
     if labels.shape != logits.shape[:1] or not jnp.issubdtype(labels.dtype, jnp.integer):
         soft = " or floating (n, k)" if name == "cross_entropy" else ""
         raise ValueError(
             f"{name} takes whole-numbered labels (n,){soft} for logits (n, k); labels are {labels.dtype} of shape "
             f"{labels.shape}, logits have shape {logits.shape}."
         )
+    if isinstance(labels, np.ndarray):  # of 64 bits JAX would take 32, and some other class
+        labels = np.minimum(labels, logits.shape[-1])
+        labels = labels if jnp.issubdtype(labels.dtype, jnp.unsignedinteger) else np.maximum(labels, -1)
     labels = jnp.asarray(labels)
     return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels  # a narrow one may not hold k
 
@@ -142,6 +152,9 @@ def _check_logits(name: str, logits, labels) -> None:
     check_arrays(logits=logits, labels=labels)
     if logits.ndim != 2:
         raise ValueError(f"{name} takes logits (n, k); their shape is {logits.shape}.")
+    if not logits.shape[1]:
+        raise ValueError(f"{name} needs at least one class; logits have shape {logits.shape}.")
+    real_array(name, logits, "logits")
 
 
 def _chosen(scores, labels):

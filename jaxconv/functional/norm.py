@@ -11,7 +11,16 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxconv.functional.settings import accumulator, check_arrays, check_mask, check_rank, floating_array, number, whole
+from jaxconv.functional.settings import (
+    accumulator,
+    check_arrays,
+    check_mask,
+    check_rank,
+    floating_array,
+    is_real,
+    number,
+    whole,
+)
 
 
 def batch_moments(
@@ -67,14 +76,15 @@ def batch_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating, or `epsilon` no number.
-        ValueError: `x` has no channel axis beside the batch, or a statistic or parameter that is not (c,).
+        TypeError: `x` is not floating, a statistic or parameter not real, or `epsilon` no number.
+        ValueError: `x` has no channel axis beside the batch, a statistic or parameter that is not (c,), or `epsilon`
+            below 0.
     """
     x = floating_array("batch_norm", x)
     check_rank("(n, *space, c)", x, 2)
     _check_channels(x, mean=mean, variance=variance, scale=scale, bias=bias)
     wide = x.astype(accumulator(x.dtype))
-    factor = lax.rsqrt(variance.astype(wide.dtype) + number("epsilon", epsilon)) * scale.astype(wide.dtype)
+    factor = lax.rsqrt(variance.astype(wide.dtype) + number("epsilon", epsilon, 0)) * scale.astype(wide.dtype)
     return _scaled_about(wide, mean.astype(wide.dtype), factor, bias.astype(wide.dtype)).astype(x.dtype)
 
 
@@ -95,8 +105,8 @@ def layer_norm(
         (..., c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating, or `epsilon` no number.
-        ValueError: `x` has no dimension, or `scale` or `bias` is not (c,).
+        TypeError: `x` is not floating, `scale` or `bias` not real, or `epsilon` no number.
+        ValueError: `x` has no dimension, `scale` or `bias` is not (c,), or `epsilon` below 0.
     """
     x = floating_array("layer_norm", x)
     check_rank("(*batch, c)", x, 1)
@@ -125,9 +135,9 @@ def group_norm(
         (n, *space, c) in the dtype of `x`.
 
     Raises:
-        TypeError: `x` is not floating, `groups` no whole number, or `epsilon` no number.
-        ValueError: `x` has no channel axis beside the batch, `groups` is below 1 or does not divide c, or `scale` or
-            `bias` is not (c,).
+        TypeError: `x` is not floating, `scale` or `bias` not real, `groups` no whole number, or `epsilon` no number.
+        ValueError: `x` has no channel axis beside the batch, `groups` is below 1 or does not divide c, `scale` or
+            `bias` is not (c,), or `epsilon` below 0.
     """
     x = floating_array("group_norm", x)
     check_rank("(n, *space, c)", x, 2)
@@ -164,11 +174,12 @@ def local_response_norm(
 
     Raises:
         TypeError: `x` is not floating, `size` no whole number, or another setting no number.
-        ValueError: `x` has no channel axis beside the batch, or `size` is below 1.
+        ValueError: `x` has no channel axis beside the batch, `size` is below 1, or `alpha` or `k` below 0.
     """
     x = floating_array("local_response_norm", x)
     check_rank("(n, *space, c)", x, 2)
-    size, alpha, beta, k = whole("size", size, 1), number("alpha", alpha), number("beta", beta), number("k", k)
+    size, beta = whole("size", size, 1), number("beta", beta, -math.inf)
+    alpha, k = number("alpha", alpha, 0), number("k", k, 0)
     wide = x.astype(accumulator(x.dtype))
     borders = ((0, 0),) * (x.ndim - 1) + ((size // 2, (size - 1) // 2),)
     squares = jnp.pad(jnp.square(wide), borders)
@@ -192,8 +203,8 @@ def standardize_kernel(
         (*window, c / groups, k) in the dtype of `kernel`.
 
     Raises:
-        TypeError: `kernel` is not floating, or `epsilon` no number.
-        ValueError: `kernel` has no input and output channels, or `gain` is not (k,).
+        TypeError: `kernel` is not floating, `gain` not real, or `epsilon` no number.
+        ValueError: `kernel` has no input and output channels, `gain` is not (k,), or `epsilon` below 0.
     """
     check_rank("(*window, i, k)", kernel, 2, "kernel")
     kernel = floating_array("standardize_kernel", kernel)
@@ -246,7 +257,7 @@ def _scaled_about_jvp(primals, tangents):
 
 def _normalized(x, axes: tuple[int, ...], epsilon: int | float):
     mean, variance = _moments(x, axes, keepdims=True)
-    return (x - mean) * lax.rsqrt(variance + number("epsilon", epsilon))
+    return (x - mean) * lax.rsqrt(variance + number("epsilon", epsilon, 0))
 
 
 def _affine(x, scale, bias):
@@ -266,3 +277,5 @@ def _check_channels(x, **vectors) -> None:
                 f"{name} must hold one number for each of the {x.shape[-1]} channels of x; "
                 f"its shape is {vector.shape}, that of x is {x.shape}."
             )
+        if not is_real(vector.dtype):
+            raise TypeError(f"{name} must hold real numbers; its dtype is {vector.dtype}.")

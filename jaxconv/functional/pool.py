@@ -1,6 +1,7 @@
-"""Pooling with a window: maximum, average, p-norm and binomial blur, in any number of spatial dimensions.
+"""Pooling with a window: maximum, average, p-norm and binomial blur.
 
-The rank is that of `x`, which has exactly one batch and one channel axis. Strides and padding have no default:
+The rank is that of `x`, which has exactly one batch and one channel axis, and any number of spatial dimensions (1 to 3
+for the blur, a convolution). Strides and padding have no default:
 libraries disagree about both. Padding never wins a maximum and, unless asked for, never counts in an average.
 """
 
@@ -17,6 +18,7 @@ from jaxconv.functional.conv import depthwise_conv
 from jaxconv.functional.settings import (
     Padding,
     accumulator,
+    check_positions,
     flag,
     floating_array,
     known,
@@ -106,7 +108,7 @@ def lp_pool(
     """(sum of |x|^p under the window)^(1/p): L2 pooling for p=2 (Gulcehre et al., arXiv:1311.1780).
 
     The gradient of a window of zeros is zero, and so is that of a zero for p < 1. `torch.nn.LPPool2d` is this for even
-    p; for odd p it takes x^p.
+    p; for odd p it takes x^p. As there, a power |x|^p beyond float32 is infinite or zero, and so is what it leads to.
 
     Args:
         x: input (n, *space, c).
@@ -126,7 +128,7 @@ def lp_pool(
     if not p > 0:
         raise ValueError(f"p must be above 0; got {p}.")
     if p == math.inf:
-        return max_pool(jnp.abs(x), window, strides=strides, padding=padding)
+        return max_pool(jnp.where(x == 0, 0, jnp.abs(x)), window, strides=strides, padding=padding)
     window, strides, _, pairs = _geometry(x, window, strides, padding, ceil_mode=False)
     accumulated = x.astype(accumulator(x.dtype))
     powers = jnp.square(accumulated) if p == 2 else _power(jnp.abs(accumulated), p)
@@ -155,6 +157,8 @@ def blur_pool(
     """
     x = floating_array("blur_pool", x)
     rank = space_rank(x)
+    if rank > 3:
+        raise ValueError(f"blur_pool takes 1 to 3 spatial dimensions; x has shape {x.shape}.")
     window, strides = per_dimension("window", window, rank), per_dimension("strides", strides, rank)
     border = tuple((stride - 1 + taps - 1) // 2 for taps, stride in zip(window, strides))
     if any(width >= size for width, size in zip(border, x.shape[1:-1])):
@@ -171,6 +175,7 @@ def blur_pool(
 def _geometry(x, window, strides, padding, ceil_mode: bool):
     """Full window and strides, the padding as stated, and the padding that also covers a last, partial place."""
     rank = space_rank(x)
+    check_positions(x)
     window, strides = per_dimension("window", window, rank), per_dimension("strides", strides, rank)
     pads = padding_per_dimension(padding, rank)
     dimensions = tuple(zip(x.shape[1:-1], window, strides, pads))

@@ -1,14 +1,17 @@
 """Settings as callers may write them, made full: one value for every spatial dimension; and what arrays must be."""
 
+import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, SupportsFloat
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, export
 
 _PADDING_RULE = '"SAME", "SAME_LOWER", "VALID", an int or one (low, high) pair a dimension'
+_WHOLE = 2**31  # Python's ints from here on fit no dtype that JAX would give them
 NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
 
 Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
@@ -33,19 +36,27 @@ def whole(name: str, value: Any, least: int) -> int:
     return number
 
 
-def number(name: str, value: Any) -> int | float:
+def number(name: str, value: Any, least: int | float | None = None) -> int | float:
     """`value` as a Python number, which takes the dtype of the arrays that it meets.
 
     Raises:
-        TypeError: `value` is no number.
+        TypeError: `value` is no real number.
+        ValueError: it is beyond all floating numbers or, if there is a `least`, smaller than that or NaN.
     """
     message = f"{name} must be a number, known when traced; got {value!r}."
-    if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsFloat):
+    kind = getattr(value, "dtype", np.float64)
+    if isinstance(value, bool) or not is_real(kind) or not isinstance(value, SupportsFloat):
         raise TypeError(message)
     try:
-        return value if isinstance(value, int) else float(value)
+        result = value if isinstance(value, int) and abs(value) < _WHOLE else float(value)
     except TypeError as error:
         raise TypeError(message) from error
+    except OverflowError as error:
+        raise ValueError(f"{name} must be within the range of float; it has {len(str(value))} digits.") from error
+    if least is not None and not result >= least:
+        rule = "a number" if math.isnan(result) else f"at least {least}"
+        raise ValueError(f"{name} must be {rule}; got {result}.")
+    return result
 
 
 def flag(name: str, value: Any) -> bool:
@@ -85,11 +96,15 @@ def spatial_sizes(space: Any) -> tuple[Any, ...]:
 
     Raises:
         TypeError: `space` is no sequence of sizes.
-        ValueError: a size is smaller than 1.
+        ValueError: it is empty, or a size is smaller than 1.
     """
-    if isinstance(space, str) or not isinstance(space, Iterable):
+    unordered = isinstance(space, str | bytes | Set | Mapping) or np.ndim(space) == 0
+    if unordered or not isinstance(space, Iterable):
         raise TypeError(f"space must be a sequence of sizes, one for each spatial dimension; got {space!r}.")
-    return tuple(map(spatial_size, space))
+    sizes = tuple(map(spatial_size, space))
+    if not sizes:
+        raise ValueError(f"space must have at least one dimension; got {space!r}.")
+    return sizes
 
 
 def per_dimension(name: str, value: Any, rank: int, *, least: int = 1) -> tuple[int, ...]:
@@ -99,7 +114,7 @@ def per_dimension(name: str, value: Any, rank: int, *, least: int = 1) -> tuple[
         TypeError: an entry is no whole number.
         ValueError: there are not `rank` entries, or one is smaller than `least`.
     """
-    entries = tuple(value) if isinstance(value, Sequence) else (value,) * rank
+    entries = tuple(value) if _is_sequence(value) else (value,) * rank
     if len(entries) != rank:
         raise ValueError(
             f"{name} must be one int or one for each spatial dimension, of which there are {rank}; got {value!r}."
@@ -116,14 +131,18 @@ def padding_per_dimension(padding: Any, rank: int) -> tuple[str | tuple[int, int
     """
     if isinstance(padding, str):
         return (named_padding(padding),) * rank
-    if not isinstance(padding, Sequence):
+    if not _is_sequence(padding):
         width = whole("padding", padding, 0)
         return ((width, width),) * rank
-    if len(padding) != rank or not all(isinstance(pair, Sequence) and len(pair) == 2 for pair in padding):
+    if len(padding) != rank or not all(_is_sequence(pair) and len(pair) == 2 for pair in padding):
         raise ValueError(
             f"padding must be {_PADDING_RULE}; there are {rank} spatial dimensions, padding is {padding!r}."
         )
     return tuple((whole("padding", low, 0), whole("padding", high, 0)) for low, high in padding)
+
+
+def _is_sequence(value) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, bytes)
 
 
 def named_padding(name: str) -> str:
@@ -147,15 +166,42 @@ def space_rank(x) -> int:
     return x.ndim - 2
 
 
-def check_arrays(**arrays) -> None:
-    """Accepts what has a shape and a dtype, as arrays of JAX and NumPy have.
+def check_positions(x) -> None:
+    """Accepts `x` (n, *space, c) if it has a position in every spatial dimension.
 
     Raises:
-        TypeError: one has none.
+        ValueError: it has not.
+    """
+    if 0 in x.shape[1:-1]:
+        raise ValueError(f"x must have a position in every spatial dimension; its shape is {x.shape}.")
+
+
+def check_arrays(**arrays) -> None:
+    """Accepts arrays of JAX and NumPy, and what JAX takes for one (`nnx.Param`), of numbers or of bool.
+
+    Raises:
+        TypeError: one is something else.
     """
     for name, array in arrays.items():
-        if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+        ours = isinstance(array, jax.Array | np.ndarray | np.generic) or hasattr(array, "__jax_array__")
+        if not ours or isinstance(array, np.ma.MaskedArray):
             raise TypeError(f"{name} must be an array of JAX or NumPy; got {type(array).__name__}.")
+        if not (jnp.issubdtype(array.dtype, np.number) or array.dtype == jnp.bool_):
+            raise TypeError(f"{name} must be an array of numbers; its dtype is {array.dtype}.")
+
+
+def check_key(key) -> None:
+    """Accepts a random key, of the new style or the old.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: it is several.
+    """
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed and getattr(key, "dtype", None) != jnp.uint32:
+        raise TypeError(f"key must be a random key, as jax.random.key(0) is; got {type(key).__name__}.")
+    if key.ndim != (0 if typed else 1):
+        raise ValueError(f"key must be a single one; it has shape {key.shape}. jax.random.split makes several of one.")
 
 
 def check_rank(layout: str, x, least: int, name: str = "x") -> None:
@@ -182,16 +228,21 @@ def floating_array(name: str, x) -> Array:
     return jnp.asarray(x)
 
 
-def real_array(name: str, x) -> Array:
-    """`x` as an array of JAX, if it holds floating or whole numbers, for the function `name`.
+def real_array(name: str, x, called: str = "x") -> Array:
+    """`x`, which messages call `called`, as an array of JAX, if it holds real numbers, for the function `name`.
 
     Raises:
         TypeError: it does not.
     """
-    check_arrays(x=x)
-    if not (jnp.issubdtype(x.dtype, jnp.floating) or jnp.issubdtype(x.dtype, jnp.integer)):
-        raise TypeError(f"{name} takes real numbers; x is {x.dtype}.")
+    check_arrays(**{called: x})
+    if not is_real(x.dtype):
+        raise TypeError(f"{name} takes real numbers; {called} is {x.dtype}.")
     return jnp.asarray(x)
+
+
+def is_real(dtype) -> bool:
+    """Whether it is a dtype of floating or whole numbers."""
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
 
 
 def accumulator(dtype) -> jnp.dtype:

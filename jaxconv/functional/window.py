@@ -113,11 +113,13 @@ def receptive_field(layers: Iterable[Sequence[Any]], size: int | None = None) ->
     """
     if not isinstance(layers, Iterable):
         raise TypeError(f"layers must be a sequence of layers, from the input upwards; got {layers!r}.")
+    size = None if size is None else whole("size", size, 1)
     field = ReceptiveField()
     for number, layer in enumerate(layers):
         window, stride, padding, dilation, ceil_mode = _as_layer(layer, number)
         same = isinstance(padding, str) and padding in ("SAME", "SAME_LOWER")
-        if size is None and same and stride != 1:
+        # A window of one position is never padded.
+        if size is None and same and whole("stride", stride, 1) > 1 and extent(window, dilation) > 1:
             raise ValueError(
                 f"{padding!r} padding at stride {stride} depends on the input's size; "
                 f"give size (layer {number} of the stack)."

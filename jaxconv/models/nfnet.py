@@ -23,7 +23,7 @@ from jaxconv.nn import DropPath, Sequential, SqueezeExcite, activation, branch_k
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.conv_unit import shortcut_average
 from jaxconv.nn.standardized import ScaledConv
-from jaxconv.nn.variables import parameter, read
+from jaxconv.nn.variables import parameter, read, spread
 
 ALPHA, GATE_GAIN = 0.2, 2.0
 GAINS = {"relu": 1.7139588594446636, "silu": 1.7881293296813965, "gelu": 1.7015043497085571}
@@ -114,7 +114,7 @@ class Block(nnx.Module):
         y = self.conv3(self.act(y))
         y = y if self.attn_last is None else GATE_GAIN * self.attn_last(y)
         y = self.drop_path(y, train, key)
-        y = y if self.skipinit_gain is None else y * read(self.skipinit_gain, y.dtype)
+        y = y if self.skipinit_gain is None else y * spread(read(self.skipinit_gain, y.dtype), y)
         return ALPHA * y + shortcut
 
 

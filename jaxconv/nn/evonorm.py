@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxconv.functional.settings import accumulator
 from jaxconv.nn import initializers
-from jaxconv.nn.variables import parameter, per_channel, read
+from jaxconv.nn.variables import parameter, per_channel, read, spread
 
 
 class EvoNormS0(nnx.Module):
@@ -54,4 +54,4 @@ class EvoNormS0(nnx.Module):
         split = x.astype(accumulator(x.dtype)).reshape(n, h * w, self.groups, -1)
         inverse = lax.rsqrt(split.var((1, 3), keepdims=True) + self.epsilon)
         whole = jnp.broadcast_to(inverse, (n, 1, self.groups, channels // self.groups))
-        return whole.reshape(n, 1, 1, channels).astype(x.dtype)
+        return spread(whole.reshape(n, 1, 1, channels), x)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jaxconv.nn import initializers
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.conv import Conv
+from jaxconv.nn.variables import spread
 
 
 class SqueezeExcite(nnx.Module):
@@ -44,7 +45,7 @@ class SqueezeExcite(nnx.Module):
     ) -> Float[Array, "n h w c"]:
         """Weighs the channels of x (n, h, w, channels)."""
         reduce, expand = (getattr(self, name) for name in self.names)
-        return x * self.gate(expand(self.activation(reduce(x.mean((1, 2), keepdims=True)))))
+        return x * spread(self.gate(expand(self.activation(reduce(x.mean((1, 2), keepdims=True))))), x)
 
 
 class EfficientChannelAttention(nnx.Module):
@@ -64,4 +65,4 @@ class EfficientChannelAttention(nnx.Module):
     ) -> Float[Array, "n h w c"]:
         """Weighs the channels of x (n, h, w, c)."""
         along = x.mean((1, 2))[..., None]
-        return x * jax.nn.sigmoid(self.conv(along))[:, None, None, :, 0]
+        return x * spread(jax.nn.sigmoid(self.conv(along))[:, None, None, :, 0], x)

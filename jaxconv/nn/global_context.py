@@ -9,6 +9,7 @@ from jaxconv.nn import initializers
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.conv import Conv
 from jaxconv.nn.still_norm import LayerNorm
+from jaxconv.nn.variables import spread
 
 
 class ContextTransform(nnx.Module):
@@ -55,5 +56,7 @@ class GlobalContext(nnx.Module):
     ) -> Float[Array, "n h w c"]:
         """Adds the context of x (n, h, w, channels) to x, or scales x by it."""
         weights = jax.nn.softmax(self.conv_attn(x), axis=(1, 2))
-        context = jnp.sum(x * weights, (1, 2), keepdims=True)
-        return x * jax.nn.sigmoid(self.mlp_scale(context)) if self.mlp_add is None else x + self.mlp_add(context)  # pyright: ignore[reportOptionalCall]  (one of the two)
+        context = jnp.sum(x * spread(weights, x), (1, 2), keepdims=True)
+        if self.mlp_scale is None:
+            return x + spread(self.mlp_add(context), x)  # pyright: ignore[reportOptionalCall]  (one of the two)
+        return x * spread(jax.nn.sigmoid(self.mlp_scale(context)), x)

@@ -125,3 +125,12 @@ def test_compiled_gradients_reach_the_maxima(space, level, rng):
 def test_arrays_of_numpy_become_jaxs(function, rng):
     y = inspect.unwrap(function)(rng.standard_normal((2, 3, 3, 4)))
     assert isinstance(y, jax.Array) and y.dtype == jnp.float32
+
+
+def test_gradients_of_overlapping_maxima_are_summed_in_float32():
+    """In bfloat16 the sum of many ones ends at 256."""
+    grad = jax.grad(lambda x: F.adaptive_max_pool(x, 1001).astype(jnp.float32).sum())
+    np.testing.assert_allclose(
+        grad(jnp.asarray([[[1.0], [2.0]]], jnp.bfloat16)).astype("f").ravel(), [500, 501], atol=2
+    )
+    assert F.adaptive_max_pool(jnp.ones((1, 5, 5, 1), jnp.bfloat16), 2).dtype == jnp.bfloat16

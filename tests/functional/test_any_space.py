@@ -48,6 +48,28 @@ def test_export_gradients_of_pools_with_any_space(window, strides, rng):
     np.testing.assert_allclose(exported.call(x), grad(x), rtol=1e-6)
 
 
+STRIDED = {
+    "conv": lambda x, kernel: F.conv(x, kernel, padding=1, strides=2),
+    "dilated": lambda x, kernel: F.conv(x, kernel, padding=((0, 1), (2, 3)), strides=(2, 3), dilation=2),
+    "pointwise": lambda x, kernel: F.conv(x, kernel[:1, :1], padding=0, strides=3),
+    "depthwise": lambda x, kernel: F.depthwise_conv(x, kernel, padding="VALID", strides=(1, 2)),
+    "blur": lambda x, kernel: F.blur_pool(x, 3, strides=2) * kernel[:1, :1, :1, 0],
+}
+
+
+@pytest.mark.parametrize("name", STRIDED)
+def test_export_gradients_with_strides_in_any_space(name, rng):
+    """Of the second order, too; where the last step leaves rows or columns, and where it does not."""
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 4, 4)), jnp.float32)
+    grad = jax.grad(lambda x, k: jnp.sum(jnp.sin(STRIDED[name](x, k))), (0, 1))
+    second = jax.jit(lambda x, k: jax.jvp(grad, (x, k), (jnp.cos(x), jnp.cos(k))))
+    exported = export.export(second, platforms=("cpu", "cuda", "tpu"))(any_space("b, h, w, 4"), kernel)
+    for shape in ((2, 8, 9, 4), (1, 13, 8, 4), (1, 10, 14, 4)):
+        x = jnp.asarray(rng.standard_normal(shape), jnp.float32)
+        for actual, expected in zip(jax.tree.leaves(exported.call(x, kernel)), jax.tree.leaves(second(x, kernel))):
+            np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "function, purpose",
     [

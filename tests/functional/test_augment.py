@@ -2,13 +2,16 @@
 
 import inspect
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
 from jaxconv.functional.augment import random_flip, random_shift
+from jaxconv.functional.combine import stochastic_depth
 
 
 def test_a_shift_is_one_of_the_possible_ones(rng):
@@ -56,3 +59,47 @@ def test_augmentations_take_images():
         inspect.unwrap(random_shift)(jax.random.key(0), x, pixels=1)
     with pytest.raises(TypeError, match=r"pixels must be a whole number, known when traced; got 0\.5\."):
         inspect.unwrap(random_shift)(jax.random.key(0), x[None], pixels=0.5)
+
+
+@pytest.mark.parametrize(
+    "key, error, message",
+    [
+        (None, TypeError, "key must be a random key, as jax.random.key(0) is; got NoneType."),
+        (0, TypeError, "key must be a random key, as jax.random.key(0) is; got int."),
+        (jax.random.split(jax.random.key(0)), ValueError, "key must be a single one; it has shape (2,)."),
+        (jax.random.split(jax.random.PRNGKey(0)), ValueError, "key must be a single one; it has shape (2, 2)."),
+    ],
+)
+def test_keys_are_keys(key, error, message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as users have it
+    x = jnp.ones((2, 3, 4, 1))
+    for call in (
+        lambda: random_flip(key, x),
+        lambda: random_shift(key, x, pixels=1),
+        lambda: stochastic_depth(x, 0.5, key),
+    ):
+        with pytest.raises(error, match=re.escape(message)):
+            call()
+
+
+def test_keys_of_the_old_style():
+    x = jnp.ones((2, 3, 4, 1))
+    assert inspect.unwrap(random_flip)(jax.random.PRNGKey(0), x).shape == x.shape
+
+
+def test_images_without_pixels():
+    with pytest.raises(ValueError, match=r"no edge of an image without pixels; x has shape \(1, 0, 8, 4\)\."):
+        random_shift(jax.random.key(0), jnp.ones((1, 0, 8, 4)), pixels=1)
+    for shape in ((0, 3, 4, 1), (2, 3, 4, 0)):
+        assert random_shift(jax.random.key(0), jnp.ones(shape), pixels=1).shape == shape
+
+
+@pytest.mark.parametrize("function", [random_flip, partial(random_shift, pixels=2)])
+def test_images_over_explicit_mesh_axes(function, rng):
+    x = jnp.asarray(rng.normal(size=(8, 6, 6, 1)), jnp.float32)
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Explicit,))
+    divided = jax.device_put(x, jax.NamedSharding(mesh, jax.P("d")))
+    for call in (function, jax.jit(function)):
+        actual = call(jax.random.key(0), divided)
+        np.testing.assert_array_equal(actual, function(jax.random.key(0), x))
+        assert actual.sharding.is_equivalent_to(divided.sharding, 4)

@@ -33,6 +33,28 @@ def test_branches_must_agree():
         F.inception(x, [lambda x: x, lambda x: None])
     with pytest.raises(ValueError, match=r"What branch 0 gives must be \(n, \*out, k\); its shape is \(\)\."):
         F.inception(x, [jnp.sum])
+    with pytest.raises(ValueError, match=r"branch 1 gives the shape \(2, 5, 5, 0\)\."):
+        F.inception(x, [lambda x: x, lambda x: x[..., :0]])
+    with pytest.raises(TypeError, match=r"Branches must share a dtype, .* theirs are float32, bfloat16\."):
+        F.inception(x, [lambda x: x, lambda x: x.astype(jnp.bfloat16)])
+
+
+@pytest.mark.parametrize(
+    "branches, message",
+    [
+        (jnp.abs, "inception takes a sequence of branches; got "),
+        (None, "inception takes a sequence of branches; got None."),
+        ([jnp.abs, None], "Every branch must be a function of x; branch 1 is None."),
+    ],
+)
+def test_branches_are_functions(branches, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        inspect.unwrap(F.inception)(jnp.ones((2, 5, 5, 3)), branches)
+
+
+def test_branches_may_come_one_by_one():
+    x = jnp.ones((2, 5, 5, 3))
+    assert inspect.unwrap(F.inception)(x, (lambda x: x for _ in range(2))).shape == (2, 5, 5, 6)
 
 
 def test_squeeze_excite_is_its_definition(rng):
@@ -56,6 +78,30 @@ def test_mistakes_with_squeeze_excite():
     message = "there is no promotion; x is bfloat16, the others are bfloat16, float32, bfloat16, bfloat16."
     with pytest.raises(TypeError, match=re.escape(message)):
         F.squeeze_excite(x.astype(half), jnp.ones((6, 2), half), jnp.ones(2), jnp.ones((2, 6), half), jnp.ones(6, half))
+
+
+def test_what_a_gate_is():
+    squeeze_excite, x = inspect.unwrap(F.squeeze_excite), jnp.ones((1, 2, 2, 6))
+    arrays = jnp.ones((6, 2)), jnp.ones(2), jnp.ones((2, 6)), jnp.ones(6)
+    with pytest.raises(ValueError, match=r"gate must give \(n, c\), \(1, 6\) here; it gives \(1, 3\)\."):
+        squeeze_excite(x, *arrays, gate=lambda v: v[:, :3])
+    with pytest.raises(TypeError, match=r"activation must be a function; got None\."):
+        squeeze_excite(x, *arrays, activation=None)
+    with pytest.raises(ValueError, match=r"their shapes are \(\), \(2,\), \(2, 6\), \(6,\)\."):
+        squeeze_excite(x, jnp.ones(()), *arrays[1:])
+    half = [a.astype(jnp.bfloat16) for a in (x, *arrays)]
+    assert squeeze_excite(*half, gate=lambda v: v.astype(jnp.float32)).dtype == jnp.bfloat16
+
+
+def test_gradients_of_half_types_are_summed_in_float32(rng):
+    """Those of the gate sum over 56x56 positions: in bfloat16 0.2 to 0.3 of the largest was off."""
+    shapes = (1, 56, 56, 4), (4, 2), (2,), (2, 4), (4,)
+    half = [draw(rng, *shape).astype(jnp.bfloat16) for shape in shapes]
+    dy = draw(rng, *shapes[0]).astype(jnp.bfloat16)
+    actual = jax.vjp(F.squeeze_excite, *half)[1](dy)
+    expected = jax.vjp(F.squeeze_excite, *(a.astype(jnp.float32) for a in half))[1](dy.astype(jnp.float32))
+    for a, e in zip(actual, expected):
+        np.testing.assert_allclose(a.astype(jnp.float32), e, rtol=0, atol=0.03 * float(jnp.abs(e).max()))
 
 
 def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean(rng):

@@ -131,5 +131,34 @@ def test_mistakes_with_depthwise_and_separable_kernels():
     depthwise_conv = inspect.unwrap(F.depthwise_conv)  # as users have it, without the tests' shape checker
     with pytest.raises(ValueError, match=r"x has 3 channels; depthwise kernel of shape \(3, 3, 4, 1\) takes 4\."):
         depthwise_conv(x, jnp.ones((3, 3, 4, 1)), padding=1)
-    with pytest.raises(ValueError, match=r"must have a window of ones; its shape is \(3, 3, 3, 4\)\."):
-        F.separable_conv(x, jnp.ones((3, 3, 3, 1)), jnp.ones((3, 3, 3, 4)), padding=1)
+    with pytest.raises(ValueError, match="x must have a channel to be convolved by itself"):
+        depthwise_conv(x[..., :0], jnp.ones((3, 3, 0, 1)), padding=1)
+
+
+@pytest.mark.parametrize(
+    "pointwise, error, message",
+    [
+        (jnp.ones((3, 3, 3, 4)), ValueError, "must have a window of ones, 2 of them; its shape is (3, 3, 3, 4)."),
+        (jnp.ones((1, 6, 4)), ValueError, "must have a window of ones, 2 of them; its shape is (1, 6, 4)."),
+        (
+            jnp.ones((1, 1, 3, 4)),
+            ValueError,
+            "The depthwise kernel of shape (3, 3, 3, 2) makes 6 channels; "
+            "the pointwise kernel of shape (1, 1, 3, 4) takes 3.",
+        ),
+        (jnp.ones((1, 1, 6, 4), jnp.bfloat16), TypeError, "x is float32, the pointwise kernel is bfloat16."),
+    ],
+)
+def test_mistakes_with_a_pointwise_kernel(pointwise, error, message):
+    separable_conv = inspect.unwrap(F.separable_conv)
+    with pytest.raises(error, match=re.escape(message)):
+        separable_conv(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 2)), pointwise, padding=1)
+
+
+@pytest.mark.parametrize("function", [F.conv, F.conv_transpose])
+def test_empty_arrays(function):
+    function = inspect.unwrap(function)
+    with pytest.raises(ValueError, match=r"kernel of shape \(3, 3, 4, 0\) makes no channels\."):
+        function(jnp.ones((1, 4, 4, 4)), jnp.ones((3, 3, 4, 0)), padding=1)
+    with pytest.raises(ValueError, match=r"a position in every spatial dimension; its shape is \(1, 0, 4, 4\)\."):
+        function(jnp.ones((1, 0, 4, 4)), jnp.ones((3, 3, 4, 2)), padding=1)

@@ -231,3 +231,30 @@ def test_arrays_of_numpy_become_float32_quietly(rng):
     for loss, given in ((F.cross_entropy, labels), (F.multiclass_hinge, labels), (F.binary_cross_entropy, logits > 0)):
         actual = inspect.unwrap(loss)(logits, given, where=mask)
         assert isinstance(actual, jax.Array) and actual.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("label", [2**32, -(2**32), 2**63 + 1, 2**32 + 1])
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.multiclass_hinge])
+def test_labels_beyond_32_bits_are_no_classes(loss, label):
+    """JAX keeps 32 bits of NumPy's 64, and with them another label."""
+    labels = np.full(3, label, np.uint64 if label > 2**62 else np.int64)
+    assert np.isnan(inspect.unwrap(loss)(np.arange(15, dtype=np.float32).reshape(3, 5), labels))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "multiclass_hinge", "binary_cross_entropy"])
+def test_logits_are_real_numbers(name):
+    loss = inspect.unwrap(getattr(F, name))
+    labels = jnp.zeros((2, 3)) if name == "binary_cross_entropy" else jnp.zeros(2, jnp.int32)
+    for dtype in (jnp.bool_, jnp.complex64):
+        with pytest.raises(TypeError, match=f"{name} takes real numbers; logits is {jnp.dtype(dtype)}"):
+            loss(jnp.ones((2, 3), dtype), labels)
+
+
+def test_other_labels_and_settings_that_are_refused():
+    logits, labels = jnp.ones((2, 3)), jnp.zeros(2, jnp.int32)
+    with pytest.raises(TypeError, match=r"cross_entropy takes real labels; they are complex64\."):
+        inspect.unwrap(F.cross_entropy)(logits, jnp.ones((2, 3), jnp.complex64))
+    with pytest.raises(ValueError, match=r"cross_entropy needs at least one class; logits have shape \(2, 0\)\."):
+        F.cross_entropy(logits[:, :0], labels)
+    with pytest.raises(ValueError, match=r"margin must be a number; got nan\."):
+        F.multiclass_hinge(logits, labels, margin=float("nan"))

@@ -286,3 +286,30 @@ def test_norms_of_other_arrays(function, parameters, settings, rng):
     ):
         assert isinstance(actual, jax.Array) and actual.dtype == jnp.float32
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [-1e-5, float("nan")])
+def test_epsilon_is_not_below_zero(epsilon):
+    x, ones = jnp.ones((1, 2, 2, 4)), jnp.ones(4)
+    for call in (
+        lambda: F.batch_norm(x, ones, ones, ones, ones, epsilon=epsilon),
+        lambda: F.layer_norm(x, ones, ones, epsilon=epsilon),
+        lambda: F.group_norm(x, ones, ones, groups=2, epsilon=epsilon),
+        lambda: F.standardize_kernel(x, epsilon=epsilon),
+    ):
+        with pytest.raises(ValueError, match=f"epsilon must be .*; got {epsilon}"):
+            call()
+
+
+def test_constants_of_local_response_norm_are_not_below_zero():
+    settings = dict(size=3, alpha=1.0, beta=0.75, k=1.0)
+    for name in ("alpha", "k"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 0; got -1.0"):
+            F.local_response_norm(jnp.ones((1, 2, 2, 4)), **(settings | {name: -1.0}))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bool_, jnp.complex64])
+def test_parameters_are_real(dtype):
+    x, ones = jnp.ones((1, 2, 2, 4)), jnp.ones(4)
+    with pytest.raises(TypeError, match=f"scale must hold real numbers; its dtype is {jnp.dtype(dtype)}"):
+        inspect.unwrap(F.layer_norm)(x, ones.astype(dtype), ones, epsilon=1e-5)

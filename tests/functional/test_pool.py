@@ -1,4 +1,5 @@
 import inspect
+import math
 import re
 
 import jax
@@ -300,3 +301,34 @@ def test_arrays_of_numpy_become_float32_quietly(function, rng):
     y = inspect.unwrap(function)(x, 2, strides=2, padding=0)
     assert isinstance(y, jax.Array) and y.dtype == jnp.float32
     np.testing.assert_allclose(y, function(jnp.asarray(x), 2, strides=2, padding=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("window, strides", [(64, 64), (3, 2)])
+@pytest.mark.parametrize("shape", [(0, 64, 64, 3), (2, 64, 64, 0)])
+def test_derivatives_of_empty_arrays(shape, window, strides):
+    x = jnp.zeros(shape)
+
+    def pooled(x):
+        return F.max_pool(x, window, strides=strides, padding=0)
+
+    assert jax.grad(lambda x: pooled(x).sum())(x).shape == shape
+    assert jax.jvp(pooled, (x,), (x,))[1].shape == pooled(x).shape
+
+
+def test_the_largest_of_zeros_has_no_gradient():
+    """As a norm of every other order."""
+    for p in (2, math.inf):
+        grad = jax.grad(lambda x, p=p: F.lp_pool(x, 2, p=p, strides=2, padding=0).sum())
+        np.testing.assert_array_equal(grad(jnp.zeros((1, 2, 2, 1))), np.zeros((1, 2, 2, 1)))
+        np.testing.assert_array_equal(grad(jnp.asarray([[[[0.0], [0.0]], [[0.0], [-3.0]]]])).ravel(), [0, 0, 0, -1])
+
+
+@pytest.mark.parametrize("function", [F.max_pool, F.avg_pool])
+def test_no_positions(function):
+    with pytest.raises(ValueError, match=r"a position in every spatial dimension; its shape is \(1, 0, 4, 4\)\."):
+        inspect.unwrap(function)(jnp.ones((1, 0, 4, 4)), 2, strides=2, padding=0)
+
+
+def test_a_blur_of_more_dimensions_than_convolutions_have():
+    with pytest.raises(ValueError, match="blur_pool takes 1 to 3 spatial dimensions"):
+        inspect.unwrap(F.blur_pool)(jnp.ones((1, 4, 4, 4, 4, 1)), 3, strides=1)

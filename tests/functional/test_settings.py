@@ -1,14 +1,17 @@
 import re
+import types
 
 import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+from flax import nnx
 
 import jaxconv.functional as F
 from jaxconv.functional.settings import (
     accumulator,
+    check_arrays,
     flag,
     named_padding,
     number,
@@ -58,13 +61,24 @@ def test_numbers_are_pythons():
         assert type(number("rate", value)) in (int, float) and number("rate", value) == value
 
 
-@pytest.mark.parametrize("value", [None, "2", True, np.True_, (1.0,), np.ones(2)])
+@pytest.mark.parametrize(
+    "value", [None, "2", True, np.True_, (1.0,), np.ones(2), np.array(True), jnp.asarray(True), np.complex64(1 + 1j)]
+)
 def test_what_is_no_number(value):
     message = f"rate must be a number, known when traced; got {value!r}."
     with pytest.raises(TypeError, match=re.escape(message)):
         number("rate", value)
     with pytest.raises(TypeError, match="rate must be a number, known when traced; got JitTracer"):
         jax.jit(lambda rate: number("rate", rate))(0.5)
+
+
+def test_numbers_beyond_those_of_arrays():
+    assert type(number("epsilon", 2**70)) is float and number("epsilon", 2**70) == 2.0**70
+    with pytest.raises(ValueError, match=r"p must be within the range of float; it has 401 digits\."):
+        number("p", 10**400)
+    for value, rule in ((-1, "at least 0; got -1"), (float("nan"), "a number; got nan")):
+        with pytest.raises(ValueError, match=f"epsilon must be {rule}"):
+            number("epsilon", value, 0)
 
 
 def test_flags_are_bools():
@@ -112,7 +126,35 @@ def test_arrays_are_arrays(name, function, monkeypatch):
         function([1.0])
 
 
-@pytest.mark.parametrize("space", [32, None, "SAME"])
+@pytest.mark.parametrize(
+    "array",
+    [
+        jax.ShapeDtypeStruct((2, 3), jnp.float32),
+        np.ma.masked_array(np.ones(3)),
+        types.SimpleNamespace(shape=(), dtype=1),
+    ],
+)
+def test_what_only_looks_like_an_array(array):
+    with pytest.raises(TypeError, match=f"x must be an array of JAX or NumPy; got {type(array).__name__}"):
+        check_arrays(x=array)
+
+
+@pytest.mark.parametrize("array", [jax.random.split(jax.random.key(0)), np.array(["a"]), np.array([None])])
+def test_arrays_hold_numbers(array):
+    with pytest.raises(TypeError, match=r"x must be an array of numbers; its dtype is "):
+        check_arrays(x=array)
+
+
+def test_parameters_of_flax_are_arrays():
+    check_arrays(kernel=nnx.Param(jnp.ones(3)), bias=np.float32(1), where=np.ones(3, bool))
+
+
+def test_a_space_has_dimensions():
+    with pytest.raises(ValueError, match=r"space must have at least one dimension; got \(\)\."):
+        spatial_sizes(())
+
+
+@pytest.mark.parametrize("space", [32, None, "SAME", b"28", {32, 31}, {9: 0}, np.array(8)])
 def test_a_space_is_a_sequence(space):
     message = f"space must be a sequence of sizes, one for each spatial dimension; got {space!r}."
     with pytest.raises(TypeError, match=re.escape(message)):

@@ -37,6 +37,8 @@ FUNCTIONS = {
     "inception": lambda x, w: F.inception(x, [lambda x: x, lambda x: F.conv(x, w["kernel"], padding=1)]),
     "squeeze_excite": lambda x, w: F.squeeze_excite(x, w["reduce"], w["bias"][:2], w["reduce"].T, w["scale"]),
     "stochastic_depth": lambda x, w: F.stochastic_depth(x, 0.25, jax.random.key(3)),
+    "random_flip": lambda x, w: F.random_flip(jax.random.key(4), x),
+    "random_shift": lambda x, w: F.random_shift(jax.random.key(5), x, pixels=2),
     "channel_shuffle": lambda x, w: F.channel_shuffle(x, 2),
     "space_to_depth": lambda x, w: F.space_to_depth(x, 2),
     "depth_to_space": lambda x, w: F.depth_to_space(x, 2),

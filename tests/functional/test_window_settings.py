@@ -81,3 +81,13 @@ def test_a_stack_is_a_sequence_of_layers(untyped):
     pair = np.array([1, 1])
     with pytest.raises(TypeError, match=re.escape(f"padding must be a whole number, known when traced; got {pair!r}.")):
         window.receptive_field([(3, 1, pair)])
+
+
+def test_a_window_of_one_position_is_never_padded():
+    """The shortcut of a residual block, at stride 2."""
+    assert window.receptive_field([(1, 2, "SAME"), (3, 1, "SAME")]) == window.receptive_field([(1, 2, 0), (3, 1, 1)])
+
+
+def test_a_size_is_checked_without_layers():
+    with pytest.raises(ValueError, match=r"size must be at least 1; got -5\."):
+        window.receptive_field([], -5)

@@ -1,5 +1,6 @@
 """Declared variables hold shapes, drawn ones values."""
 
+import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
@@ -33,3 +34,20 @@ def test_sizes_are_whole_and_not_zero(declare, monkeypatch):
 
 def test_per_channel_states_its_axes():
     assert per_channel(jnp.ones(3), jnp.ones((2, 4, 5, 3))).shape == (1, 1, 1, 3)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_gradients_of_values_spread_over_positions_are_summed_in_float32(dtype, rng):
+    """In bfloat16 that of a bias of 8 images of 56x56 was 0.12 of the largest off."""
+    like = jnp.asarray(rng.standard_normal((8, 56, 56, 16)), dtype)
+    dy = jnp.asarray(rng.standard_normal(like.shape), dtype)
+    values = jnp.asarray(rng.standard_normal(16), dtype)
+    np.testing.assert_array_equal(like + per_channel(values, like), like + values[None, None, None])
+    (actual,) = jax.vjp(lambda values: like + per_channel(values, like), values)[1](dy)
+    expected = dy.astype(jnp.float32).sum((0, 1, 2))
+    np.testing.assert_allclose(actual.astype(jnp.float32), expected, rtol=0, atol=4e-3 * float(jnp.abs(expected).max()))
+
+
+def test_values_in_float32_are_not_copied():
+    like = jnp.ones((2, 3, 4, 5))
+    assert per_channel(jnp.ones(5), like).shape == (1, 1, 1, 5)

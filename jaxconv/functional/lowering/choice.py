@@ -23,6 +23,7 @@ from jaxconv.functional.lowering import (
     phases,
     plain,
     pointwise,
+    single,
     when,
     when_dense,
     when_filtered,
@@ -45,6 +46,14 @@ def pick(table: tuple[Row, ...], case: when.Case) -> Callable | None:
 
 
 CONV = (
+    Row(when.single_narrow, plain.conv, "Zen 5, 8x8, 128 to 10 channels: `single.conv` 0.63"),
+    Row(
+        when.single,
+        single.conv,
+        "Zen 5, 1, 8, 32 images: 2.6, 2.8, 2.3 (5x5, 16 to 120 channels), 1.9, 8.6 (7x7, 512 to 4096), 1.0, 1.4, 3.9 "
+        "(4x4, 512 to 128); one image of eleven layers 0.83 to 2.7, mean 1.2; the rows below: 0.4, 1.1, 1.9, then 1.8, "
+        "8.7, then 0.2, 0.2, 0.4",
+    ),
     Row(
         when.unit_pointwise, pointwise.conv, "64 to 256 channels, 56x56: 1.09; 1024 to 256, 14x14: 1.23; stride 2: 0.82"
     ),
@@ -70,7 +79,7 @@ CONV = (
         "and 23 times slower (planes); jax 0.10.2: 4.0, 3.4, 2.3, 3.0, 45, 19.8",
     ),
     Row(
-        when.strided_sharded_grouped,
+        when.sharded_grouped,
         plain.conv,
         "partitioned by XLA, which gives wrong numbers for the blocks of `grouped.conv` where it divides some heights",
     ),
@@ -132,9 +141,20 @@ CONV = (
 )
 INPUT_GRAD = (
     Row(
+        when.single,
+        single.conv_input_grad,
+        "Zen 5, the same: 3.5, 7.5, 8.5, then 25, 22, then 9.7, 6.9, 17; the rows below: 3.4, 5.6, 5.4, then 24, 16, "
+        "then 9.5, 6.1, 9.9",
+    ),
+    Row(
         when.pointwise,
         pointwise.conv_input_grad,
         "64 to 256 channels, 56x56: 2.46; 1024 to 256, 14x14: 1.44; stride 2: 1.04",
+    ),
+    Row(
+        when.many_phases_depthwise,
+        plain.conv_input_grad,
+        "3x3 stride 64, 4 channels: 0.1 s to compile, 2.1 phase by phase; stride 100: 9.0",
     ),
     Row(
         when.roomy_unit_depthwise,
@@ -154,10 +174,11 @@ INPUT_GRAD = (
         "`grouped.conv_input_grad`: 4.7, 10, 17 times slower (9x9, 256, 28x28; 13x13; 31x31)",
     ),
     Row(
-        when.beyond_sharded,
+        when.input_beyond_sharded,
         divided.input_grad,
         "where a height is divided among devices, XLA ends the process (window 1, stride 2, padding 1) or gives wrong "
-        "numbers (window 5, stride 2, dilation 2, padding (4, 1), 8 rows on 8 devices: 0.95 off)",
+        "numbers (window 5, stride 2, dilation 2, padding (4, 1), 8 rows on 8 devices: 0.95 off; window 9, 8 rows on 2 "
+        "of 2 by 4 devices: 4 times the gradient)",
     ),
     Row(
         when.grouped,
@@ -248,6 +269,12 @@ INPUT_GRAD = (
 )
 KERNEL_GRAD = (
     Row(
+        when.single,
+        single.conv_kernel_grad,
+        "Zen 5, the same: 2.5, 3.4, 2.3, then 1.9, 1.7, then 3.8, 3.3, 2.7; the rows below: 0.9, 1.2, 1.6, then 1.4, "
+        "1.7, then 0.3, 0.3, 0.2",
+    ),
+    Row(
         when.whole_pointwise,
         pointwise.conv_kernel_grad_rows,
         "1, 8, 32 images, in units of 512 rows at a time: 1.3, 1.4, 1.5 (64 to 256 channels, 56x56), 1.2, 1.1, 1.1 "
@@ -285,10 +312,11 @@ KERNEL_GRAD = (
         "`grouped.conv_kernel_grad`: 5.8, 7.1, 20 times slower (9x9, 256, 28x28; 13x13; 31x31)",
     ),
     Row(
-        when.beyond_sharded,
+        when.kernel_beyond_sharded,
         divided.kernel_grad,
         "where a height is divided among devices, XLA gives wrong numbers for some of its own forms: 3x3, stride 2, "
-        "padding (4, 1), 16 rows on 8 devices: 0.46 off",
+        "padding (4, 1), 16 rows on 8 devices: 0.46 off; and along one of several mesh axes, the gradient times the "
+        "devices of the others; on two devices that divide the batch 0.3 to 1.0 of the speed of XLA's form",
     ),
     Row(
         when.whole_grouped,

@@ -1,6 +1,7 @@
 """Convolutions on the CPU: the form that `choice` names, in float32 for half types.
 
-`sharded` says that XLA is to divide the program among devices: loops over images would keep it from dividing those.
+`sharded` says along how many mesh axes XLA is to divide the program among devices, 2 for several and for unknown ones:
+loops over images would keep it from dividing those.
 """
 
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxconv.functional.lowering import choice, plain, unseen, when
 from jaxconv.functional.lowering.taps import out_space
 
 
-def conv(x, kernel, *, sharded=False, **settings):
+def conv(x, kernel, *, sharded=0, **settings):
     """See `plain.conv`."""
     case = _case(x.shape, kernel.shape, sharded=sharded, **settings)
     if ends := _unseen(case):
@@ -20,7 +21,7 @@ def conv(x, kernel, *, sharded=False, **settings):
     return _run(choice.CONV, plain.conv, case, x, kernel, settings)
 
 
-def conv_input_grad(dy, kernel, *, space, sharded=False, **settings):
+def conv_input_grad(dy, kernel, *, space, sharded=0, **settings):
     """See `plain.conv_input_grad`."""
     x = (dy.shape[0], *space, kernel.shape[-2] * settings["groups"])
     case = _case(x, kernel.shape, sharded=sharded, **settings)
@@ -60,7 +61,7 @@ def _plain_input_grad(dy, kernel, *, padding, **settings):
     return plain.conv_input_grad(dy, kernel, padding=padding, **settings)
 
 
-def conv_kernel_grad(x, dy, *, window, sharded=False, **settings):
+def conv_kernel_grad(x, dy, *, window, sharded=0, **settings):
     """See `plain.conv_kernel_grad`."""
     kernel = (*window, x.shape[-1] // settings["groups"], dy.shape[-1])
     case = _case(x.shape, kernel, sharded=sharded, **settings)

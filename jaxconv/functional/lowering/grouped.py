@@ -8,6 +8,7 @@ one after another.
 from functools import partial
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxconv.functional.lowering import columns, dense, plain, pointwise
 from jaxconv.functional.lowering.chunk import add_over_images
@@ -67,8 +68,9 @@ def _joined(kernel, groups, count):
     *window, c, k = kernel.shape
     joint = groups // count
     split = kernel.reshape(*window, 1, c, count, joint, k // groups)
-    same = jnp.eye(joint, dtype=kernel.dtype).reshape((1,) * len(window) + (joint, 1, 1, joint, 1))
-    return (split * same).reshape(*window, joint * c, k)
+    same = np.eye(joint, dtype=bool).reshape((1,) * len(window) + (joint, 1, 1, joint, 1))
+    # Chosen, not weighed: what is not finite in one group's kernel must not reach another group as 0 * NaN.
+    return jnp.where(same, split, 0).reshape(*window, joint * c, k)
 
 
 def _kernel_grad(form, x, dy, groups, settings):

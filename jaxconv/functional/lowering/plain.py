@@ -33,14 +33,29 @@ def conv_input_grad(dy, kernel, *, space, strides, padding, dilation, groups):
     """The transpose of `conv` in `x`: from (n, *out, k) back to (n, *space, c). This is transposed convolution."""
     settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
     x = _like(dy, (dy.shape[0], *space, kernel.shape[-2] * groups))
-    return jax.linear_transpose(lambda x: conv(x, kernel, **settings), x)(dy)[0]
+    return jax.linear_transpose(lambda x: _conv_of_seen(x, kernel, **settings), x)(dy)[0]
 
 
 def conv_kernel_grad(x, dy, *, window, strides, padding, dilation, groups):
     """The transpose of `conv` in `kernel`: from (n, *space, c) and (n, *out, k) to (*window, c / groups, k)."""
     settings = dict(strides=strides, padding=padding, dilation=dilation, groups=groups)
     kernel = _like(dy, (*window, x.shape[-1] // groups, dy.shape[-1]), divided=False)
-    return jax.linear_transpose(lambda kernel: conv(x, kernel, **settings), kernel)(dy)[0]
+    return jax.linear_transpose(lambda kernel: _conv_of_seen(x, kernel, **settings), kernel)(dy)[0]
+
+
+def _conv_of_seen(x, kernel, *, strides, padding, dilation, groups):
+    """`conv`, whose transpose also takes a space that is a symbol (`jax.export`), with strides.
+
+    What the last full step leaves of `x` is a padding of the transpose, where JAX takes no symbol; it is cut off first.
+    """
+    settings = dict(strides=strides, dilation=dilation, groups=groups)
+    if all(s == 1 or isinstance(size, int) for s, size in zip(strides, x.shape[1:-1])):
+        return conv(x, kernel, padding=padding, **settings)
+    extents = [d * (taps - 1) + 1 for taps, d in zip(kernel.shape, dilation)]
+    padded = lax.pad(x, np.array(0, x.dtype), [(0, 0, 0), *((*pair, 0) for pair in padding), (0, 0, 0)])
+    seen = [(size - e) // s * s + e for size, e, s in zip(padded.shape[1:-1], extents, strides)]
+    padded = lax.slice(padded, (0,) * x.ndim, (x.shape[0], *seen, x.shape[-1]))
+    return conv(padded, kernel, padding=((0, 0),) * len(strides), **settings)
 
 
 def max_pool(x, *, window, strides, padding):

@@ -5,8 +5,6 @@ a scatter to there. Both are linear given `x`, and each is the transpose of the 
 derivatives of every order and mode stay among these primitives.
 """
 
-import functools
-
 from jax.custom_derivatives import zero_from_primal
 from jax.interpreters import ad, batching
 
@@ -55,12 +53,11 @@ def _spread(dy, *, space, **_):
     return (dy[0], *space, dy[-1])
 
 
-_define = functools.partial(define, told_sharded=True)
-_max = _define("max_pool", _pooled, plain.max_pool, cpu_max_pool.max_pool)
-_gather = _define("max_pool_gather", _pooled, plain.max_pool_gather, cpu_max_pool.max_pool_gather)
-_scatter = _define("max_pool_scatter", _like_x, plain.max_pool_scatter, cpu_max_pool.max_pool_scatter)
-_sum = _define("sum_pool", _pooled, plain.sum_pool, cpu_sum_pool.sum_pool)
-_sum_transpose = _define("sum_pool_transpose", _spread, plain.sum_pool_transpose, cpu_sum_pool.sum_pool_transpose)
+_max = define("max_pool", _pooled, plain.max_pool, cpu_max_pool.max_pool)
+_gather = define("max_pool_gather", _pooled, plain.max_pool_gather, cpu_max_pool.max_pool_gather)
+_scatter = define("max_pool_scatter", _like_x, plain.max_pool_scatter, cpu_max_pool.max_pool_scatter)
+_sum = define("sum_pool", _pooled, plain.sum_pool, cpu_sum_pool.sum_pool)
+_sum_transpose = define("sum_pool_transpose", _spread, plain.sum_pool_transpose, cpu_sum_pool.sum_pool_transpose)
 
 ad.defjvp(_max, lambda t, x, **settings: max_pool_gather(t, x, **settings))
 ad.deflinear2(_sum, lambda dy, x, **s: [sum_pool_transpose(dy, space=x.aval.shape[1:-1], **s)])

@@ -10,7 +10,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
 
-def define(name, shape, plain, cpu, told_sharded=False) -> Primitive:
+def define(name, shape, plain, cpu) -> Primitive:
     """A primitive with one result.
 
     Args:
@@ -18,8 +18,9 @@ def define(name, shape, plain, cpu, told_sharded=False) -> Primitive:
         shape: function of the shapes of the arguments and the settings, giving the shape of the result, whose dtype
             is that of the first argument.
         plain: the form of every platform but the CPU.
-        cpu: the form of the CPU. A form is a function of arrays and keyword settings, and need not be differentiable.
-        told_sharded: whether `cpu` takes `sharded`, which says that XLA is to divide the program among devices.
+        cpu: the form of the CPU, which takes `sharded` too: along how many mesh axes XLA is to divide the program among
+            devices, 2 for several and for unknown ones. A form is a function of arrays and keyword settings, and need
+            not be differentiable.
     """
     primitive = Primitive(name)
 
@@ -30,8 +31,7 @@ def define(name, shape, plain, cpu, told_sharded=False) -> Primitive:
     primitive.def_abstract_eval(abstract)
     primitive.def_impl(functools.partial(_run, primitive))
     mlir.register_lowering(primitive, _rule(plain))
-    sharded = functools.partial(cpu, sharded=True) if told_sharded else cpu
-    mlir.register_lowering(primitive, _cpu_rule(cpu, sharded), platform="cpu")
+    mlir.register_lowering(primitive, _cpu_rule(cpu), platform="cpu")
     return primitive
 
 
@@ -118,14 +118,17 @@ def _rule(form):
     return rule
 
 
-def _cpu_rule(whole, sharded):
-    whole, sharded = _rule(whole), _rule(sharded)
-    return lambda ctx, *arrays, **settings: (sharded if _is_sharded(ctx) else whole)(ctx, *arrays, **settings)
+def _cpu_rule(form):
+    rules = [_rule(functools.partial(form, sharded=axes)) for axes in range(3)]
+    return lambda ctx, *arrays, **settings: rules[_mesh_axes(ctx)](ctx, *arrays, **settings)
 
 
-def _is_sharded(ctx):
-    """Whether XLA will divide the program among devices; inside a `shard_map` over all mesh axes it is divided."""
+def _mesh_axes(ctx) -> int:
+    """Along how many axes XLA may divide the program; inside a `shard_map` over all mesh axes it is divided already."""
     context = ctx.module_context.axis_context
     if isinstance(context, mlir.SPMDAxisContext):
-        return context.manual_axes != frozenset(context.mesh.axis_names)
-    return isinstance(context, mlir.ShardingContext) and context.num_devices > 1
+        return 2 * (context.manual_axes != frozenset(context.mesh.axis_names))
+    if not isinstance(context, mlir.ShardingContext) or context.num_devices == 1:
+        return 0
+    sizes = {axis: size for a in ctx.avals_in for axis, size in a.sharding.mesh.shape.items()}
+    return 1 if sum(size > 1 for size in sizes.values()) == 1 else 2

@@ -56,7 +56,7 @@ def _split(x, outside, window, out, padding):
     """From (n, *space, c), one of whose dimensions becomes (places, elements)."""
     lacking = [(low, o * w - low - size) for size, w, o, (low, _) in zip(x.shape[1:-1], window, out, padding)]
     x, axis = pad(x, lacking, outside), _axis(window)
-    return x.reshape(*x.shape[: axis - 1], -1, max(window), *x.shape[axis:])
+    return x.reshape(*x.shape[: axis - 1], out[axis - 2], max(window), *x.shape[axis:])
 
 
 def _spread(a, window):

@@ -73,7 +73,7 @@ def _kernel_grad_shape(x, dy, *, window, groups, **_):
 
 
 def _define(name, shape, *forms):
-    return define(name, shape, *map(_with_precision, forms), told_sharded=True)
+    return define(name, shape, *map(_with_precision, forms))
 
 
 _conv = _define("conv", _conv_shape, plain.conv, cpu.conv)
@@ -126,6 +126,11 @@ def _parts(role, index, groups):
 
 
 def _batched_both(function, roles, arrays, batch_axes, batch, *, groups, **settings):
+    if not isinstance(batch, int):
+        raise TypeError(
+            "vmap of both arguments of a convolution or its gradient makes groups of the batch, whose size must be "
+            f"known; it is {batch}."
+        )
     folded = [merge(a, axis, -1) for a, axis in zip(arrays, batch_axes)]
     y = function(*folded, groups=batch * groups, **settings)
     return unmerge(y, batch, -1)

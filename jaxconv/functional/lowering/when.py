@@ -12,7 +12,10 @@ _LONG = 64  # taps of a line: of 127 XLA does not make one loop
 
 @dataclass(frozen=True)
 class Case:
-    """The static shapes and settings of a convolution. `channels` and `features` are those of one group."""
+    """The static shapes and settings of a convolution.
+
+    `channels` and `features` are those of one group, `sharded` is that of `cpu`.
+    """
 
     images: int
     space: tuple[int, ...]
@@ -24,7 +27,7 @@ class Case:
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
     groups: int
-    sharded: bool
+    sharded: int
 
     @property
     def positions(self) -> int:
@@ -74,6 +77,11 @@ def depthwise(case: Case) -> bool:
     return case.channels == 1 and case.groups > 1 and few
 
 
+def many_phases_depthwise(case: Case) -> bool:
+    """A group for each channel, and more steps from one window to the next than a program has terms for."""
+    return case.channels == 1 and case.groups > 1 and math.prod(case.strides) > _TAPS
+
+
 def large_depthwise(case: Case) -> bool:
     """A group for each channel, on one device, in one or two dimensions, and a large window."""
     fits = len(case.window) == 1 or (len(case.window) == 2 and max(case.window) <= _LONG)
@@ -111,18 +119,40 @@ def whole_grouped(case: Case) -> bool:
     return grouped(case) and not case.sharded
 
 
-def strided_sharded_grouped(case: Case) -> bool:
-    """Groups with strides, divided among devices."""
-    return grouped(case) and case.sharded and any(s > 1 for s in case.strides)
+def sharded_grouped(case: Case) -> bool:
+    """Groups, divided among devices, and strides, or several axes of the mesh."""
+    return grouped(case) and (case.sharded > 1 or (case.sharded == 1 and not _unit(case)))
 
 
 def beyond_sharded(case: Case) -> bool:
     """Divided among devices, and not one position of the window for one of the input: strides, or much padding."""
     return (
-        case.sharded
+        case.sharded > 0
         and few_taps(case)
         and (any(s > 1 for s in case.strides) or any(o > s for o, s in zip(case.out, case.space)))
     )
+
+
+def input_beyond_sharded(case: Case) -> bool:
+    """The same, or several axes of the mesh, of which some may divide nothing, and a window longer than a map."""
+    extents = [d * (w - 1) + 1 for d, w in zip(case.dilation, case.window)]
+    longer = any(extent > min(sizes) for extent, *sizes in zip(extents, case.space, case.out))
+    return beyond_sharded(case) or (case.sharded > 1 and few_taps(case) and longer)
+
+
+def kernel_beyond_sharded(case: Case) -> bool:
+    """The same, with any window."""
+    return beyond_sharded(case) or (case.sharded > 1 and few_taps(case))
+
+
+def single(case: Case) -> bool:
+    """One group, on one device, and a window that stands in one place."""
+    return whole(case) and case.positions == 1
+
+
+def single_narrow(case: Case) -> bool:
+    """The same on one image, and few features."""
+    return single(case) and case.images == 1 and case.features < 64
 
 
 def ungrouped(case: Case) -> bool:

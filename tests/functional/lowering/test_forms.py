@@ -23,6 +23,7 @@ from jaxconv.functional.lowering import (
     phases,
     plain,
     pointwise,
+    single,
     winograd,
 )
 from jaxconv.functional.lowering.taps import after
@@ -65,6 +66,11 @@ CASES = {
     "line of five taps": (5, (11,), 3, 4, (5,), (1,), ((3, 1),), (1,), 1),
     "points": (2, (5, 6), 4, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "points, strided and padded": (2, (7, 6), 4, 3, (1, 1), (2, 3), ((1, 0), (1, 2)), (1, 1), 1),
+    "one place": (4, (3, 5), 3, 4, (3, 5), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    "one place, dilated, padded": (3, (5, 4), 2, 3, (3, 2), (2, 3), ((0, 1), (1, 0)), (2, 3), 1),
+    "one place, cut off": (2, (7, 6), 3, 2, (3, 5), (9, 1), ((-1, 1), (-1, 0)), (1, 1), 1),
+    "one place of a line": (5, (9,), 3, 4, (4,), (3,), ((-2, 1),), (2,), 1),
+    "one place of a volume": (2, (2, 3, 2), 3, 4, (2, 3, 2), (1, 1, 1), ((0, 0),) * 3, (1, 1, 1), 1),
     "depthwise": (5, (6, 7), 4, 4, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4),
     "depthwise, strided": (2, (9, 8), 4, 4, (3, 5), (2, 2), ((1, 1), (2, 1)), (1, 1), 4),
     "depthwise, strided and dilated": (2, (10, 9), 2, 2, (3, 3), (3, 2), ((2, 2), (1, 3)), (2, 2), 2),
@@ -97,11 +103,12 @@ LINES = [name for name in FLAT if "line" in name]
 GROUPS = [name for name in CASES if "groups" in name]
 STEPPED = [name for name in DENSE if "strides" in name]
 TILED = [name for name in CASES if "side by side" in name]
+SINGLE = [name for name in CASES if name.startswith("one place")]
 POINTS = [name for name in CASES if name.startswith("points")]
 
 CONV = [(pointwise.conv, POINTS), (depthwise.conv, DEPTHWISE), (grouped.conv, GROUPS)]
 CONV += [(depthwise.conv_within, DEPTHWISE), (columns.conv_gathered, DENSE), (columns.conv_spread, UNIT)]
-CONV += [(winograd.conv, THREE), (winograd.conv_rows, FILTERED), (depthwise_large.conv, FLAT)]
+CONV += [(single.conv, SINGLE), (winograd.conv, THREE), (winograd.conv_rows, FILTERED), (depthwise_large.conv, FLAT)]
 INPUT_GRAD = [
     (pointwise.conv_input_grad, POINTS),
     (depthwise.conv_input_grad, DEPTHWISE),
@@ -115,6 +122,7 @@ INPUT_GRAD = [
     (phases.input_grad_products, [*STEPPED, *TILED]),
     (winograd.conv_input_grad, THREE),
     (winograd.conv_input_grad_rows, FILTERED),
+    (single.conv_input_grad, SINGLE),
     (divided.input_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 KERNEL_GRAD = [
@@ -134,6 +142,7 @@ KERNEL_GRAD = [
     (patches.conv_kernel_grad, TILED),
     (winograd.conv_kernel_grad_rows, FILTERED),
     (phases.kernel_grad, [name for name in DENSE if set(CASES[name][7]) == {1}]),
+    (single.conv_kernel_grad, SINGLE),
     (divided.kernel_grad, [*DENSE, *GROUPS, *POINTS]),
 ]
 

@@ -261,6 +261,20 @@ def test_sharded_inputs_give_the_numbers_of_one_device(name, spec, rng):
     close(step(sharded, replicated), step(x, kernel))
 
 
+@pytest.mark.parametrize("kind", [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit])
+@pytest.mark.parametrize("spec", [(None, "a"), (None, "b"), (None, None, "b"), ("a",), ("a", "b")])
+@pytest.mark.parametrize("groups, window", [(1, 3), (4, 3), (8, 9)])
+def test_a_mesh_axis_that_divides_nothing(groups, window, spec, kind, rng):
+    """XLA's own kernel gradients are added up over it, too, where a spatial dimension is divided along another."""
+    mesh = jax.make_mesh((2, 4), ("a", "b"), axis_types=(kind,) * 2)
+    x = jnp.asarray(rng.standard_normal((4, 8, 16, 8)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((window, window, 8 // groups, 8)), jnp.float32)
+    settings = dict(strides=(1, 1), padding=((window // 2,) * 2,) * 2, dilation=(1, 1), groups=groups)
+    step = jax.jit(jax.grad(lambda x, kernel: jnp.sum(jnp.sin(trilinear.conv(x, kernel, **settings))), (0, 1)))
+    sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec(*spec)))
+    close(step(sharded, jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))), step(x, kernel))
+
+
 @pytest.mark.parametrize(
     "height, channels, groups, window, stride, padding, dilation",
     [
@@ -351,3 +365,34 @@ def test_eager_calls_compile_once(rng):
         jax.monitoring.unregister_event_duration_listener(listener)
     assert not again
     assert any("backend_compile" in event for event in events)
+
+
+def test_what_is_not_finite_in_one_groups_kernel_stays_there(rng):
+    """Small groups are computed together, with zeros between them."""
+    x, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((2, 5, 5, 8), (3, 3, 2, 8)))
+    settings = dict(strides=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=4)
+    broken = kernel.at[..., 2:4].set(jnp.nan)
+    y, expected = (jax.jit(lambda k: trilinear.conv(x, k, **settings))(k) for k in (broken, kernel))
+    assert jnp.isnan(y[..., 2:4]).all()
+    np.testing.assert_array_equal(jnp.delete(y, jnp.array([2, 3]), -1), jnp.delete(expected, jnp.array([2, 3]), -1))
+
+
+def test_a_symbolic_batch_of_both_arguments(rng):
+    (n,) = jax.export.symbolic_shape("n")
+    both = [jax.ShapeDtypeStruct((n, *shape), jnp.float32) for shape in ((2, 5, 5, 3), (3, 3, 3, 4))]
+    settings = dict(strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), groups=1)
+    with pytest.raises(TypeError, match=r"makes groups of the batch, whose size must be known; it is n\."):
+        jax.eval_shape(jax.vmap(lambda x, k: trilinear.conv(x, k, **settings)), *both)
+
+
+@pytest.mark.parametrize("stride", [16, 17])
+def test_depthwise_gradients_with_many_phases(stride, rng):
+    x, kernel = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((1, 40, 40, 4), (3, 3, 1, 4)))
+    settings = dict(strides=(stride,) * 2, padding=((1, 1),) * 2, dilation=(1, 1), groups=4)
+
+    def grad(conv):
+        return jax.jit(jax.grad(lambda x: jnp.sum(jnp.sin(conv(x, kernel, **settings)))))
+
+    lowered = grad(trilinear.conv).lower(x)
+    assert len(lowered.as_text().splitlines()) < 3000
+    close(lowered.compile()(x), grad(plain.conv)(x))

@@ -53,7 +53,7 @@ STRIDED = {
     "dilated": lambda x, kernel: F.conv(x, kernel, padding=((0, 1), (2, 3)), strides=(2, 3), dilation=2),
     "pointwise": lambda x, kernel: F.conv(x, kernel[:1, :1], padding=0, strides=3),
     "depthwise": lambda x, kernel: F.depthwise_conv(x, kernel, padding="VALID", strides=(1, 2)),
-    "blur": lambda x, kernel: F.blur_pool(x, 3, strides=2) * kernel[:1, :1, :1, 0],
+    "blur": lambda x, kernel: F.blur_pool(x, 3, strides=2) * kernel[:1, :1, :1],
 }
 
 

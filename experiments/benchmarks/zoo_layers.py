@@ -4,8 +4,8 @@ Run: `PYTHONPATH=. python experiments/benchmarks/zoo_layers.py --networks resnet
 
 They are those of the step that `jaxconv train` takes, found in its jaxpr. One line a layer whose program is not XLA's
 already: the primitive, our milliseconds, how many times faster than XLA's form ours is, shapes and settings; a layer
-below 0.95 is timed again, longer. Then for each primitive and batch how many there were, the geometric mean, and how
-many were below 0.95 both times.
+below 0.95 is timed again, longer, and that counts. Then for each primitive and batch how many there were, the
+geometric mean, and how many were below 0.95.
 """
 
 import statistics
@@ -62,7 +62,7 @@ def main(
         ratios = [_timed(calls, rounds=3)]
         if ratios[0][1] < _SLOW:
             ratios.append(_timed(calls, rounds=9))
-        found.setdefault((name, shapes[0][0]), []).append(max(ratio for _, ratio in ratios))
+        found.setdefault((name, shapes[0][0]), []).append(ratios[-1][1])
         texts = " ".join(f"{ratio:.2f}" for _, ratio in ratios)
         print(f"{name} {ratios[0][0]:.3f} ms x {texts} {shapes} {_text(settings)} ({where})", flush=True)
     for (name, n), best in found.items():
@@ -102,7 +102,7 @@ def _is_plain(name, shapes, settings) -> bool:
         kernel = shapes[1]
         x = (shapes[0][0], *space, kernel[-2] * settings["groups"])
     case = cpu._case(x, kernel, sharded=False, **settings)
-    return case is None or choice.pick(_TABLES[name], case) is None
+    return case is None or choice.pick(_TABLES[name], case) in (None, getattr(plain, name))
 
 
 def _calls(name, shapes, settings):

@@ -13,7 +13,7 @@ def random_shift(key: Key[Array, ""], x: Float[Array, "n h w c"], *, pixels: int
     """Each image moved by up to `pixels` in each direction; what comes in at the edge is the edge repeated.
 
     The random crop from a padded image of He et al. 2015 (arXiv:1512.03385, section 4.2), with the edge in place of
-    zeros: after normalisation zero is grey, not background.
+    zeros: after normalisation zero is grey, not background. Over Explicit mesh axes the batch alone may be divided.
 
     Args:
         key: a random key.
@@ -40,7 +40,7 @@ def _cropped(x, corners, size: tuple[int, ...]):
 
 
 def _within_its_edge(x, axis: int, pixels: int):
-    """`jnp.pad` by "edge" along `axis` alone: it takes slices along the others too, which may be divided."""
+    """`jnp.pad` by "edge" along `axis` alone: that takes slices along the others too, and JAX none of a divided one."""
     n, *shape = x.shape
     shape[axis - 1] = pixels
     edges = (jax.lax.slice_in_dim(x, at, at + 1, axis=axis) for at in (0, x.shape[axis] - 1))

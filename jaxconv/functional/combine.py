@@ -56,7 +56,7 @@ def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array]
 
 
 def _functions(branches) -> list[Callable]:
-    if callable(branches) or not isinstance(branches, Iterable):
+    if not isinstance(branches, Iterable):
         raise TypeError(f"inception takes a sequence of branches; got {branches!r}.")
     branches = list(branches)
     if not branches:
@@ -118,12 +118,19 @@ def squeeze_excite(
     squeezed = global_avg_pool(x)
     squeezed = activation(squeezed @ reduce_kernel + reduce_bias[None])
     weights = gate(squeezed @ expand_kernel + expand_bias[None])
+    check_arrays(**{"What gate gives": weights})
     if weights.shape != (x.shape[0], channels):
         raise ValueError(f"gate must give (n, c), {(x.shape[0], channels)} here; it gives {weights.shape}.")
-    # The gradient of the weights sums over space: in the accumulator's dtype.
-    wide = accumulator(x.dtype)
-    weights = weights.astype(wide).reshape(x.shape[0], *(1,) * rank, channels)
-    return (x.astype(wide) * weights).astype(x.dtype)
+    return x * spread(weights.reshape(x.shape[0], *(1,) * rank, channels), x)
+
+
+def spread(values: Array, like: Array) -> Array:
+    """`values` as they broadcast to `like`, in its dtype; their gradient is summed in float32, of half types too."""
+    wide = accumulator(like.dtype)
+    if wide == like.dtype:
+        return values.astype(like.dtype)
+    # The transpose of a broadcast is a sum in its dtype: of 25,088 positions in bfloat16, 0.12 of the largest off.
+    return jnp.broadcast_to(values.astype(wide), like.shape).astype(like.dtype)
 
 
 def stochastic_depth(x: Float[Array, "n *rest"], rate: int | float, key: PRNGKeyArray) -> Float[Array, "n *rest"]:

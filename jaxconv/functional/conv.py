@@ -61,7 +61,7 @@ def conv(
             depends on it.
         ValueError: rank or channel mismatch, a bad setting, or an empty output.
     """
-    rank = _rank(x, kernel)
+    rank, x, kernel = _rank(x, kernel), jnp.asarray(x), jnp.asarray(kernel)
     groups = whole("groups", groups, 1)
     _check_groups(x.shape[-1], kernel.shape, groups)
     strides, dilation = per_dimension("strides", strides, rank), per_dimension("dilation", dilation, rank)
@@ -94,6 +94,7 @@ def depthwise_conv(
         ValueError: rank or channel mismatch, a bad setting, or an empty output.
     """
     _rank(x, kernel)
+    kernel = jnp.asarray(kernel)
     channels, multiplier = kernel.shape[-2:]
     if x.shape[-1] != channels:
         raise ValueError(f"x has {x.shape[-1]} channels; depthwise kernel of shape {kernel.shape} takes {channels}.")
@@ -189,7 +190,7 @@ def conv_transpose(
         TypeError: the dtypes differ or are not floating.
         ValueError: rank or channel mismatch, a bad setting, or an empty output.
     """
-    rank = _rank(x, kernel)
+    rank, x, kernel = _rank(x, kernel), jnp.asarray(x), jnp.asarray(kernel)
     groups = whole("groups", groups, 1)
     _check_groups(x.shape[-1], kernel.shape, groups)
     strides, dilation = per_dimension("strides", strides, rank), per_dimension("dilation", dilation, rank)

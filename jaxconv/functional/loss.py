@@ -141,9 +141,8 @@ def _hard(name: str, logits, labels):
             f"{name} takes whole-numbered labels (n,){soft} for logits (n, k); labels are {labels.dtype} of shape "
             f"{labels.shape}, logits have shape {logits.shape}."
         )
-    if isinstance(labels, np.ndarray):  # of 64 bits JAX would take 32, and some other class
-        labels = np.minimum(labels, logits.shape[-1])
-        labels = labels if jnp.issubdtype(labels.dtype, jnp.unsignedinteger) else np.maximum(labels, -1)
+    if isinstance(labels, np.ndarray) and labels.dtype.itemsize > 4:  # of 64 bits JAX would take 32, another class
+        labels = labels.clip(None if labels.dtype.kind == "u" else -1, 2**31 - 1)
     labels = jnp.asarray(labels)
     return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels  # a narrow one may not hold k
 

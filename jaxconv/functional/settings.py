@@ -43,20 +43,27 @@ def number(name: str, value: Any, least: int | float | None = None) -> int | flo
         TypeError: `value` is no real number.
         ValueError: it is beyond all floating numbers or, if there is a `least`, smaller than that or NaN.
     """
+    if isinstance(value, int) and abs(value) >= _WHOLE:
+        value = _as_float(name, value)
     message = f"{name} must be a number, known when traced; got {value!r}."
-    kind = getattr(value, "dtype", np.float64)
-    if isinstance(value, bool) or not is_real(kind) or not isinstance(value, SupportsFloat):
+    array = isinstance(value, jax.Array | np.ndarray | np.generic)
+    if isinstance(value, bool) or (array and not is_real(value.dtype)) or not isinstance(value, SupportsFloat):
         raise TypeError(message)
     try:
-        result = value if isinstance(value, int) and abs(value) < _WHOLE else float(value)
+        result = value if isinstance(value, int) else float(value)
     except TypeError as error:
         raise TypeError(message) from error
-    except OverflowError as error:
-        raise ValueError(f"{name} must be within the range of float; it has {len(str(value))} digits.") from error
     if least is not None and not result >= least:
         rule = "a number" if math.isnan(result) else f"at least {least}"
         raise ValueError(f"{name} must be {rule}; got {result}.")
     return result
+
+
+def _as_float(name: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be within the range of floating numbers.") from error
 
 
 def flag(name: str, value: Any) -> bool:
@@ -198,7 +205,7 @@ def check_key(key) -> None:
         ValueError: it is several.
     """
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed and getattr(key, "dtype", None) != jnp.uint32:
+    if not typed and (getattr(key, "dtype", None) != jnp.uint32 or not key.ndim):
         raise TypeError(f"key must be a random key, as jax.random.key(0) is; got {type(key).__name__}.")
     if key.ndim != (0 if typed else 1):
         raise ValueError(f"key must be a single one; it has shape {key.shape}. jax.random.split makes several of one.")

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jaxconv.functional as F
+from jaxconv.functional.combine import spread
 from jaxconv.models.head import ClassifierHead
 from jaxconv.models.network import Network, check_output_stride
 from jaxconv.models.nfnet_table import TABLE
@@ -23,7 +24,7 @@ from jaxconv.nn import DropPath, Sequential, SqueezeExcite, activation, branch_k
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.conv_unit import shortcut_average
 from jaxconv.nn.standardized import ScaledConv
-from jaxconv.nn.variables import parameter, read, spread
+from jaxconv.nn.variables import parameter, read
 
 ALPHA, GATE_GAIN = 0.2, 2.0
 GAINS = {"relu": 1.7139588594446636, "silu": 1.7881293296813965, "gelu": 1.7015043497085571}

@@ -6,9 +6,10 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.combine import spread
 from jaxconv.functional.settings import accumulator
 from jaxconv.nn import initializers
-from jaxconv.nn.variables import parameter, per_channel, read, spread
+from jaxconv.nn.variables import parameter, per_channel, read
 
 
 class EvoNormS0(nnx.Module):

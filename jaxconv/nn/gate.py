@@ -4,10 +4,10 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.combine import spread
 from jaxconv.nn import initializers
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.conv import Conv
-from jaxconv.nn.variables import spread
 
 
 class SqueezeExcite(nnx.Module):

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.combine import spread
 from jaxconv.nn import initializers
 from jaxconv.nn.activation import Activation
 from jaxconv.nn.conv import Conv
 from jaxconv.nn.still_norm import LayerNorm
-from jaxconv.nn.variables import spread
 
 
 class ContextTransform(nnx.Module):

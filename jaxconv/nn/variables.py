@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, DTypeLike
 
-from jaxconv.functional.settings import accumulator, whole
+from jaxconv.functional.combine import spread
+from jaxconv.functional.settings import whole
 from jaxconv.nn.initializers import Initializer
 
 
@@ -64,12 +65,3 @@ def read(variable: nnx.Variable, dtype: DTypeLike) -> Array:
 def per_channel(values: Array, like: Array) -> Array:
     """`values` (c,) with the axes of `like` (n, *space, c), so that adding or scaling by them states what it does."""
     return spread(values.reshape((1,) * (like.ndim - 1) + (-1,)), like)
-
-
-def spread(values: Array, like: Array) -> Array:
-    """`values` as they broadcast to `like`, in its dtype; their gradient is summed in float32, of half types too."""
-    wide = accumulator(like.dtype)
-    if wide == like.dtype:
-        return values
-    # The transpose of a broadcast is a sum in its dtype: of 25,088 positions in bfloat16, 0.12 of the largest off.
-    return jnp.broadcast_to(values.astype(wide), like.shape).astype(like.dtype)

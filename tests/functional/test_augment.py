@@ -66,6 +66,7 @@ def test_augmentations_take_images():
     [
         (None, TypeError, "key must be a random key, as jax.random.key(0) is; got NoneType."),
         (0, TypeError, "key must be a random key, as jax.random.key(0) is; got int."),
+        (np.uint32(3), TypeError, "key must be a random key, as jax.random.key(0) is; got uint32."),
         (jax.random.split(jax.random.key(0)), ValueError, "key must be a single one; it has shape (2,)."),
         (jax.random.split(jax.random.PRNGKey(0)), ValueError, "key must be a single one; it has shape (2, 2)."),
     ],

@@ -85,6 +85,8 @@ def test_what_a_gate_is():
     arrays = jnp.ones((6, 2)), jnp.ones(2), jnp.ones((2, 6)), jnp.ones(6)
     with pytest.raises(ValueError, match=r"gate must give \(n, c\), \(1, 6\) here; it gives \(1, 3\)\."):
         squeeze_excite(x, *arrays, gate=lambda v: v[:, :3])
+    with pytest.raises(TypeError, match=r"What gate gives must be an array of JAX or NumPy; got NoneType\."):
+        squeeze_excite(x, *arrays, gate=lambda v: None)
     with pytest.raises(TypeError, match=r"activation must be a function; got None\."):
         squeeze_excite(x, *arrays, activation=None)
     with pytest.raises(ValueError, match=r"their shapes are \(\), \(2,\), \(2, 6\), \(6,\)\."):

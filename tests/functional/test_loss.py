@@ -241,6 +241,13 @@ def test_labels_beyond_32_bits_are_no_classes(loss, label):
     assert np.isnan(inspect.unwrap(loss)(np.arange(15, dtype=np.float32).reshape(3, 5), labels))
 
 
+@pytest.mark.parametrize("dtype, k", [(np.uint8, 300), (np.int8, 200), (np.int64, 5)])
+def test_labels_of_numpy_beside_any_number_of_classes(dtype, k):
+    logits, labels = np.arange(2.0 * k).reshape(2, k), np.array([1, 2], dtype)
+    expected = F.cross_entropy(jnp.asarray(logits), jnp.asarray([1, 2]))
+    np.testing.assert_allclose(inspect.unwrap(F.cross_entropy)(jnp.asarray(logits), labels), expected)
+
+
 @pytest.mark.parametrize("name", ["cross_entropy", "multiclass_hinge", "binary_cross_entropy"])
 def test_logits_are_real_numbers(name):
     loss = inspect.unwrap(getattr(F, name))

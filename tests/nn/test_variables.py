@@ -6,6 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from jaxconv.functional.combine import spread
 from jaxconv.nn.initializers import ones
 from jaxconv.nn.norm import BatchNorm
 from jaxconv.nn.variables import is_drawn, parameter, per_channel, read, statistic
@@ -48,6 +49,6 @@ def test_gradients_of_values_spread_over_positions_are_summed_in_float32(dtype, 
     np.testing.assert_allclose(actual.astype(jnp.float32), expected, rtol=0, atol=4e-3 * float(jnp.abs(expected).max()))
 
 
-def test_values_in_float32_are_not_copied():
-    like = jnp.ones((2, 3, 4, 5))
-    assert per_channel(jnp.ones(5), like).shape == (1, 1, 1, 5)
+def test_values_in_float32_are_not_spread():
+    like, values = jnp.ones((2, 3, 4, 5)), jnp.ones((2, 1, 1, 5))
+    assert spread(values, like) is values

@@ -315,8 +315,8 @@ KERNEL_GRAD = (
         when.kernel_beyond_sharded,
         divided.kernel_grad,
         "where a height is divided among devices, XLA gives wrong numbers for some of its own forms: 3x3, stride 2, "
-        "padding (4, 1), 16 rows on 8 devices: 0.46 off; and along one of several mesh axes, the gradient times the "
-        "devices of the others; on two devices that divide the batch 0.3 to 1.0 of the speed of XLA's form",
+        "padding (4, 1), 16 rows on 8 devices: 0.46 off; and divided among some of the devices the gradient times "
+        "the number of the others; on two devices that divide the batch 0.3 to 1.0 of the speed of XLA's form",
     ),
     Row(
         when.whole_grouped,

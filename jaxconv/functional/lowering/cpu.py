@@ -1,7 +1,7 @@
 """Convolutions on the CPU: the form that `choice` names, in float32 for half types.
 
-`sharded` says along how many mesh axes XLA is to divide the program among devices, 2 for several and for unknown ones:
-loops over images would keep it from dividing those.
+`sharded` is 1 where XLA is to divide the program among devices, which loops over images would keep it from, and 2 where
+it may divide an array among some of the devices only.
 """
 
 import jax.numpy as jnp

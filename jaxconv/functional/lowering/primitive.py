@@ -18,9 +18,9 @@ def define(name, shape, plain, cpu) -> Primitive:
         shape: function of the shapes of the arguments and the settings, giving the shape of the result, whose dtype
             is that of the first argument.
         plain: the form of every platform but the CPU.
-        cpu: the form of the CPU, which takes `sharded` too: along how many mesh axes XLA is to divide the program among
-            devices, 2 for several and for unknown ones. A form is a function of arrays and keyword settings, and need
-            not be differentiable.
+        cpu: the form of the CPU, which takes `sharded` too: 1 where XLA is to divide the program among devices, 2 where
+            it may divide an array among some of them only. A form is a function of arrays and keyword settings, and
+            need not be differentiable.
     """
     primitive = Primitive(name)
 
@@ -119,16 +119,17 @@ def _rule(form):
 
 
 def _cpu_rule(form):
-    rules = [_rule(functools.partial(form, sharded=axes)) for axes in range(3)]
-    return lambda ctx, *arrays, **settings: rules[_mesh_axes(ctx)](ctx, *arrays, **settings)
+    rules = [_rule(functools.partial(form, sharded=sharded)) for sharded in range(3)]
+    return lambda ctx, *arrays, **settings: rules[_sharded(ctx)](ctx, *arrays, **settings)
 
 
-def _mesh_axes(ctx) -> int:
-    """Along how many axes XLA may divide the program; inside a `shard_map` over all mesh axes it is divided already."""
+def _sharded(ctx) -> int:
+    """See `define`; inside a `shard_map` over all mesh axes the program is divided already."""
     context = ctx.module_context.axis_context
     if isinstance(context, mlir.SPMDAxisContext):
         return 2 * (context.manual_axes != frozenset(context.mesh.axis_names))
     if not isinstance(context, mlir.ShardingContext) or context.num_devices == 1:
         return 0
-    sizes = {axis: size for a in ctx.avals_in for axis, size in a.sharding.mesh.shape.items()}
-    return 1 if sum(size > 1 for size in sizes.values()) == 1 else 2
+    # What the mesh is here does not say it: a reshape can divide along a part of an axis.
+    prime = all(context.num_devices % n for n in range(2, context.num_devices))
+    return 1 if prime else 2

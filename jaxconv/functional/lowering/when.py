@@ -120,7 +120,7 @@ def whole_grouped(case: Case) -> bool:
 
 
 def sharded_grouped(case: Case) -> bool:
-    """Groups, divided among devices, and strides, or several axes of the mesh."""
+    """Groups, divided among devices, and strides, or an array divided among some of the devices."""
     return grouped(case) and (case.sharded > 1 or (case.sharded == 1 and not _unit(case)))
 
 
@@ -134,14 +134,14 @@ def beyond_sharded(case: Case) -> bool:
 
 
 def input_beyond_sharded(case: Case) -> bool:
-    """The same, or several axes of the mesh, of which some may divide nothing, and a window longer than a map."""
+    """As `beyond_sharded`, or divided among some of the devices, and a window longer than a map."""
     extents = [d * (w - 1) + 1 for d, w in zip(case.dilation, case.window)]
     longer = any(extent > min(sizes) for extent, *sizes in zip(extents, case.space, case.out))
     return beyond_sharded(case) or (case.sharded > 1 and few_taps(case) and longer)
 
 
 def kernel_beyond_sharded(case: Case) -> bool:
-    """The same, with any window."""
+    """As `beyond_sharded`, or divided among some of the devices."""
     return beyond_sharded(case) or (case.sharded > 1 and few_taps(case))
 
 

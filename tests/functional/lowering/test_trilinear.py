@@ -1,4 +1,5 @@
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -265,7 +266,7 @@ def test_sharded_inputs_give_the_numbers_of_one_device(name, spec, rng):
 @pytest.mark.parametrize("spec", [(None, "a"), (None, "b"), (None, None, "b"), ("a",), ("a", "b")])
 @pytest.mark.parametrize("groups, window", [(1, 3), (4, 3), (8, 9)])
 def test_a_mesh_axis_that_divides_nothing(groups, window, spec, kind, rng):
-    """XLA's own kernel gradients are added up over it, too, where a spatial dimension is divided along another."""
+    """XLA adds its kernel gradients up over it, too, where a spatial dimension is divided along another."""
     mesh = jax.make_mesh((2, 4), ("a", "b"), axis_types=(kind,) * 2)
     x = jnp.asarray(rng.standard_normal((4, 8, 16, 8)), jnp.float32)
     kernel = jnp.asarray(rng.standard_normal((window, window, 8 // groups, 8)), jnp.float32)
@@ -367,14 +368,32 @@ def test_eager_calls_compile_once(rng):
     assert any("backend_compile" in event for event in events)
 
 
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_part_of_a_mesh_axis_that_divides_nothing(groups, rng):
+    """A reshape leaves the images of one half of the batch on every second device."""
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    x = jnp.asarray(rng.standard_normal((8, 16, 16, 8)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 8 // groups, 8)), jnp.float32)
+    settings = dict(strides=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=groups)
+
+    def loss(x, kernel):
+        rows = x.reshape(2, 4, 16, 16, 8)[0].reshape(1, 64, 16, 8)
+        return jnp.sum(jnp.sin(trilinear.conv(rows, kernel, **settings)))
+
+    step = jax.jit(jax.grad(loss, (0, 1)))
+    divided, whole = NamedSharding(mesh, PartitionSpec("d")), NamedSharding(mesh, PartitionSpec())
+    close(step(jax.device_put(x, divided), jax.device_put(kernel, whole)), step(x, kernel))
+
+
 def test_what_is_not_finite_in_one_groups_kernel_stays_there(rng):
     """Small groups are computed together, with zeros between them."""
     x, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((2, 5, 5, 8), (3, 3, 2, 8)))
     settings = dict(strides=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=4)
-    broken = kernel.at[..., 2:4].set(jnp.nan)
-    y, expected = (jax.jit(lambda k: trilinear.conv(x, k, **settings))(k) for k in (broken, kernel))
-    assert jnp.isnan(y[..., 2:4]).all()
-    np.testing.assert_array_equal(jnp.delete(y, jnp.array([2, 3]), -1), jnp.delete(expected, jnp.array([2, 3]), -1))
+    broken, others = kernel.at[..., 2:4].set(jnp.nan), jnp.array([0, 1, 4, 5, 6, 7])
+    for function in (trilinear.conv, partial(trilinear.conv_input_grad, space=(5, 5))):
+        y, expected = (jax.jit(lambda k, f=function: f(x, k, **settings))(k) for k in (broken, kernel))
+        assert jnp.isnan(y[..., 2:4]).all()
+        np.testing.assert_array_equal(y[..., others], expected[..., others])
 
 
 def test_a_symbolic_batch_of_both_arguments(rng):
@@ -385,14 +404,15 @@ def test_a_symbolic_batch_of_both_arguments(rng):
         jax.eval_shape(jax.vmap(lambda x, k: trilinear.conv(x, k, **settings)), *both)
 
 
-@pytest.mark.parametrize("stride", [16, 17])
+@pytest.mark.parametrize("stride", [17, 64])
 def test_depthwise_gradients_with_many_phases(stride, rng):
-    x, kernel = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((1, 40, 40, 4), (3, 3, 1, 4)))
+    """A term in the program for each takes long to compile."""
+    x, kernel = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((1, 130, 130, 4), (3, 3, 1, 4)))
     settings = dict(strides=(stride,) * 2, padding=((1, 1),) * 2, dilation=(1, 1), groups=4)
 
     def grad(conv):
         return jax.jit(jax.grad(lambda x: jnp.sum(jnp.sin(conv(x, kernel, **settings)))))
 
     lowered = grad(trilinear.conv).lower(x)
-    assert len(lowered.as_text().splitlines()) < 3000
+    assert len(lowered.as_text().splitlines()) < 500
     close(lowered.compile()(x), grad(plain.conv)(x))

@@ -27,6 +27,7 @@ from jaxconv.functional.lowering import (
     when,
     when_dense,
     when_filtered,
+    when_sharded,
     winograd,
 )
 
@@ -79,7 +80,7 @@ CONV = (
         "and 23 times slower (planes); jax 0.10.2: 4.0, 3.4, 2.3, 3.0, 45, 19.8",
     ),
     Row(
-        when.sharded_grouped,
+        when_sharded.grouped,
         plain.conv,
         "partitioned by XLA, which gives wrong numbers for the blocks of `grouped.conv` where it divides some heights",
     ),
@@ -174,7 +175,7 @@ INPUT_GRAD = (
         "`grouped.conv_input_grad`: 4.7, 10, 17 times slower (9x9, 256, 28x28; 13x13; 31x31)",
     ),
     Row(
-        when.input_beyond_sharded,
+        when_sharded.input_grad,
         divided.input_grad,
         "where a height is divided among devices, XLA ends the process (window 1, stride 2, padding 1) or gives wrong "
         "numbers (window 5, stride 2, dilation 2, padding (4, 1), 8 rows on 8 devices: 0.95 off; window 9, 8 rows on 2 "
@@ -312,7 +313,7 @@ KERNEL_GRAD = (
         "`grouped.conv_kernel_grad`: 5.8, 7.1, 20 times slower (9x9, 256, 28x28; 13x13; 31x31)",
     ),
     Row(
-        when.kernel_beyond_sharded,
+        when_sharded.kernel_grad,
         divided.kernel_grad,
         "where a height is divided among devices, XLA gives wrong numbers for some of its own forms: 3x3, stride 2, "
         "padding (4, 1), 16 rows on 8 devices: 0.46 off; and divided among some of the devices the gradient times "

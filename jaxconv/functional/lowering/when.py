@@ -119,32 +119,6 @@ def whole_grouped(case: Case) -> bool:
     return grouped(case) and not case.sharded
 
 
-def sharded_grouped(case: Case) -> bool:
-    """Groups, divided among devices, and strides, or an array divided among some of the devices."""
-    return grouped(case) and (case.sharded > 1 or (case.sharded == 1 and not _unit(case)))
-
-
-def beyond_sharded(case: Case) -> bool:
-    """Divided among devices, and not one position of the window for one of the input: strides, or much padding."""
-    return (
-        case.sharded > 0
-        and few_taps(case)
-        and (any(s > 1 for s in case.strides) or any(o > s for o, s in zip(case.out, case.space)))
-    )
-
-
-def input_beyond_sharded(case: Case) -> bool:
-    """As `beyond_sharded`, or divided among some of the devices, and a window longer than a map."""
-    extents = [d * (w - 1) + 1 for d, w in zip(case.dilation, case.window)]
-    longer = any(extent > min(sizes) for extent, *sizes in zip(extents, case.space, case.out))
-    return beyond_sharded(case) or (case.sharded > 1 and few_taps(case) and longer)
-
-
-def kernel_beyond_sharded(case: Case) -> bool:
-    """As `beyond_sharded`, or divided among some of the devices."""
-    return beyond_sharded(case) or (case.sharded > 1 and few_taps(case))
-
-
 def single(case: Case) -> bool:
     """One group, on one device, and a window that stands in one place."""
     return whole(case) and case.positions == 1

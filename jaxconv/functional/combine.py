@@ -96,7 +96,7 @@ def squeeze_excite(
         ValueError: `x` has no spatial dimension, kernels or biases that do not lead from c channels back to c, or a
             `gate` that does not give (n, c).
     """
-    rank, x = space_rank(x), floating_array("squeeze_excite", x)
+    rank = space_rank(x)
     for name, function in (("activation", activation), ("gate", gate)):
         if not callable(function):
             raise TypeError(f"{name} must be a function; got {function!r}.")
@@ -115,6 +115,7 @@ def squeeze_excite(
             "x, kernels and biases must share a dtype, there is no promotion; "
             f"x is {x.dtype}, the others are {', '.join(str(array.dtype) for array in arrays)}."
         )
+    x = floating_array("squeeze_excite", x)
     squeezed = global_avg_pool(x)
     squeezed = activation(squeezed @ reduce_kernel + reduce_bias[None])
     weights = gate(squeezed @ expand_kernel + expand_bias[None])

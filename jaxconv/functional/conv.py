@@ -94,7 +94,7 @@ def depthwise_conv(
         ValueError: rank or channel mismatch, a bad setting, or an empty output.
     """
     _rank(x, kernel)
-    kernel = jnp.asarray(kernel)
+    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     channels, multiplier = kernel.shape[-2:]
     if x.shape[-1] != channels:
         raise ValueError(f"x has {x.shape[-1]} channels; depthwise kernel of shape {kernel.shape} takes {channels}.")
@@ -132,7 +132,7 @@ def separable_conv(
     """
     _check_pointwise(x, depthwise, pointwise)
     y = depthwise_conv(x, depthwise, padding=padding, strides=strides, dilation=dilation)
-    return conv(y, pointwise, padding="VALID")
+    return conv(y, jnp.asarray(pointwise), padding="VALID")
 
 
 def _check_pointwise(x, depthwise, pointwise) -> None:

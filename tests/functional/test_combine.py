@@ -91,6 +91,9 @@ def test_what_a_gate_is():
         squeeze_excite(x, *arrays, activation=None)
     with pytest.raises(ValueError, match=r"their shapes are \(\), \(2,\), \(2, 6\), \(6,\)\."):
         squeeze_excite(x, jnp.ones(()), *arrays[1:])
+    assert squeeze_excite(*(np.asarray(a, np.float64) for a in (x, *arrays))).dtype == jnp.float32
+    with pytest.raises(TypeError, match=r"squeeze_excite takes floating numbers and keeps their dtype; x is int32\."):
+        squeeze_excite(*(a.astype(jnp.int32) for a in (x, *arrays)))
     half = [a.astype(jnp.bfloat16) for a in (x, *arrays)]
     assert squeeze_excite(*half, gate=lambda v: v.astype(jnp.float32)).dtype == jnp.bfloat16
 

@@ -3,6 +3,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from functional import oracles
@@ -293,3 +294,20 @@ def test_gradients_of_padding_past_the_window_on_one_side(space, window, strides
 
     gradient = jax.jit(jax.grad(partial(loss, padding=padding)))
     np.testing.assert_allclose(gradient(x), jax.jit(jax.grad(padded))(x), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "function, kernels",
+    [
+        (F.conv, [(3, 3, 4, 6)]),
+        (F.conv_transpose, [(3, 3, 4, 6)]),
+        (F.depthwise_conv, [(3, 3, 4, 2)]),
+        (F.separable_conv, [(3, 3, 4, 2), (1, 1, 8, 5)]),
+    ],
+)
+def test_arrays_of_numpy_become_float32_quietly(function, kernels, rng, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as users have it
+    arrays = [rng.standard_normal(shape) for shape in ((2, 5, 5, 4), *kernels)]
+    actual = function(*arrays, padding=1)
+    np.testing.assert_array_equal(actual, function(*(jnp.asarray(a, jnp.float32) for a in arrays), padding=1))
+    assert actual.dtype == jnp.float32

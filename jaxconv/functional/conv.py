@@ -2,7 +2,8 @@
 
 As everywhere in deep learning "convolution" is cross-correlation: kernels are not flipped. The rank is the kernel's,
 there is exactly one batch axis, arrays share one floating dtype, and sums are kept in float32 for the half types. Add a
-bias, an activation or a mask around the call; XLA fuses them.
+bias, an activation or a mask around the call; XLA fuses them. To half types add a float32 bias and cast the sum: JAX
+adds up the gradient of a broadcast in its dtype.
 """
 
 import math

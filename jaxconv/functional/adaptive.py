@@ -7,8 +7,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Real
 
+from jaxconv.functional.arrays import accumulator, floating_array, real_array, space_rank
 from jaxconv.functional.pool import avg_pool, max_pool
-from jaxconv.functional.settings import accumulator, floating_array, known, per_dimension, real_array, space_rank
+from jaxconv.functional.settings import known, per_dimension
 
 
 def adaptive_avg_pool(x: Float[Array, "n *space c"], size: int | Sequence[int]) -> Float[Array, "n *out c"]:

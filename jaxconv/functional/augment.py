@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxconv.functional.settings import check_arrays, check_key, whole
+from jaxconv.functional.arrays import check_arrays, check_key
+from jaxconv.functional.settings import whole
 
 
 def random_shift(key: Key[Array, ""], x: Float[Array, "n h w c"], *, pixels: int) -> Float[Array, "n h w c"]:

@@ -8,19 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from jaxconv.functional.adaptive import global_avg_pool
+from jaxconv.functional.arrays import accumulator, check_arrays, check_key, check_rank, floating_array, space_rank
 from jaxconv.functional.lowering import blocks
-from jaxconv.functional.settings import (
-    accumulator,
-    check_arrays,
-    check_key,
-    check_rank,
-    floating_array,
-    known,
-    number,
-    per_dimension,
-    space_rank,
-    whole,
-)
+from jaxconv.functional.settings import known, number, per_dimension, whole
 
 
 def inception(x: Float[Array, "n *space c"], branches: Sequence[Callable[[Array], Array]]) -> Float[Array, "n *out k"]:

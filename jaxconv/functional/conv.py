@@ -15,14 +15,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxconv.functional import lowering, sizes
-from jaxconv.functional.settings import (
-    Padding,
-    check_arrays,
-    check_positions,
-    padding_per_dimension,
-    per_dimension,
-    whole,
-)
+from jaxconv.functional.arrays import check_arrays, check_positions
+from jaxconv.functional.settings import Padding, padding_per_dimension, per_dimension, whole
 
 
 def conv(

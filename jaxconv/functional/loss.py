@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Real
 
-from jaxconv.functional.settings import accumulator, check_arrays, check_mask, check_rank, number, real_array
+from jaxconv.functional.arrays import accumulator, check_arrays, check_mask, check_rank, real_array
+from jaxconv.functional.settings import number
 
 
 def cross_entropy(

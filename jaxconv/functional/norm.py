@@ -11,16 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxconv.functional.settings import (
-    accumulator,
-    check_arrays,
-    check_mask,
-    check_rank,
-    floating_array,
-    is_real,
-    number,
-    whole,
-)
+from jaxconv.functional.arrays import accumulator, check_arrays, check_mask, check_rank, floating_array, is_real
+from jaxconv.functional.settings import number, whole
 
 
 def batch_moments(

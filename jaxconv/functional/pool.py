@@ -14,20 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from jaxconv.functional import lowering, sizes
+from jaxconv.functional.arrays import accumulator, check_positions, floating_array, real_array, space_rank
 from jaxconv.functional.conv import depthwise_conv
-from jaxconv.functional.settings import (
-    Padding,
-    accumulator,
-    check_positions,
-    flag,
-    floating_array,
-    known,
-    number,
-    padding_per_dimension,
-    per_dimension,
-    real_array,
-    space_rank,
-)
+from jaxconv.functional.settings import Padding, flag, known, number, padding_per_dimension, per_dimension
 
 
 def max_pool(

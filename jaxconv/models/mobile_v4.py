@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxconv.functional.settings import accumulator
+from jaxconv.functional.arrays import accumulator
 from jaxconv.models.blockstring import Block
 from jaxconv.models.mobile_parts import Place, Residual, Style, conv, gate, smoothed, smoother
 from jaxconv.models.widths import divisible

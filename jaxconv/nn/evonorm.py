@@ -6,8 +6,8 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxconv.functional.arrays import accumulator
 from jaxconv.functional.combine import spread
-from jaxconv.functional.settings import accumulator
 from jaxconv.nn import initializers
 from jaxconv.nn.variables import parameter, per_channel, read
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from jaxtyping import Array, DTypeLike
 
 import jaxconv.functional as F
-from jaxconv.functional.settings import accumulator
+from jaxconv.functional.arrays import accumulator
 from jaxconv.nn import initializers
 from jaxconv.nn.conv import Conv
 from jaxconv.nn.variables import parameter, read

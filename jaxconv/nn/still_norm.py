@@ -6,7 +6,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 import jaxconv.functional as F
-from jaxconv.functional.settings import accumulator
+from jaxconv.functional.arrays import accumulator
 from jaxconv.nn import initializers
 from jaxconv.nn.variables import parameter, per_channel, read
 

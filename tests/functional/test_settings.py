@@ -9,9 +9,8 @@ import pytest
 from flax import nnx
 
 import jaxconv.functional as F
+from jaxconv.functional.arrays import accumulator, check_arrays
 from jaxconv.functional.settings import (
-    accumulator,
-    check_arrays,
     flag,
     named_padding,
     number,
